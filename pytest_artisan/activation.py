@@ -1,0 +1,50 @@
+"""Which parts of the plugin take part in a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_artisan.context import context_of
+from pytest_artisan.drills import DrillSession
+from pytest_artisan.planning import Withholding
+from pytest_artisan.reports.publish import RENDERERS
+from pytest_artisan.session import Collecting, GateSession
+
+
+def activate(config: pytest.Config) -> None:
+    """Register what the options ask for; raises pytest.UsageError with one line for the user."""
+    option = config.option
+    context = context_of(config)
+    register = config.pluginmanager.register
+    if option.artisan_drill:
+        register(DrillSession(config), "artisan-drill")
+        return
+    if option.artisan_gates is None:
+        if option.artisan_report:
+            raise pytest.UsageError("--artisan-report needs --artisan-gates: without them there is no verdict")
+        register(Withholding(context), "artisan-withholding")
+        return
+    if option.collectonly:
+        register(Collecting(config), "artisan-collecting")
+        return
+    if getattr(option, "dist", "no") == "each":
+        raise pytest.UsageError("--dist=each runs every item once a worker; gates need each item once")
+    collecting = Collecting(config)
+    register(collecting, "artisan-collecting")
+    if not hasattr(config, "workerinput"):
+        register(GateSession(config, collecting, _reports(config)), "artisan-session")
+
+
+def _reports(config: pytest.Config) -> list[Path]:
+    """The report files, checked before anything runs."""
+    reports = [config.invocation_params.dir / name for name in config.option.artisan_report]
+    for path in reports:
+        if path.suffix not in RENDERERS:
+            raise pytest.UsageError(f"--artisan-report={path}: unknown suffix; known: {', '.join(RENDERERS)}")
+        if not path.parent.is_dir():
+            raise pytest.UsageError(f"--artisan-report={path}: {path.parent} is no directory")
+        if path.is_dir():
+            raise pytest.UsageError(f"--artisan-report={path}: this is a directory")
+    return reports

@@ -1,0 +1,66 @@
+"""What a gate is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_artisan.settings import Table
+from pytest_artisan.verdict.evidence import Finding, Measurement
+
+
+class NoEvidence(Exception):
+    """A check could not measure: its tool is missing, crashed, hung or answered what nobody can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The project under judgement: its root, and the tables of its pyproject.toml."""
+
+    root: Path
+    pyproject: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEvidence:
+    """What a built-in check measured, and what it found where."""
+
+    measurements: tuple[Measurement, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A built-in item of a gate.
+
+    `run(project, table)` returns the evidence or raises NoEvidence. `drill(project, table)` does the same for a
+    planted violation, through the same code, so that a gate which can not fail is found out.
+    """
+
+    name: str
+    run: Callable[[Project, Any], CheckEvidence]
+    drill: Callable[[Project, Any], CheckEvidence] | None = None
+    wanted: Callable[[Any], bool] = lambda table: True
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A named requirement of a release.
+
+    Its evidence are the tests that carry its marker and its built-in `checks`. `table` types its `[tool.artisan.<name>]`.
+    `absent(project)` says why the gate does not apply to a project that configures nothing for it and has no test with
+    its marker; None where it applies all the same.
+    """
+
+    name: str
+    title: str
+    table: type[Table] = Table
+    checks: tuple[Check, ...] = ()
+    absent: Callable[[Project], str | None] = lambda project: "no test carries its marker"
+
+    @property
+    def marker_line(self) -> str:
+        """The gate's marker as pytest's `--markers` shows it."""
+        return f"{self.name}: evidence for the release gate {self.name}: {self.title}"

@@ -1,0 +1,27 @@
+"""All gates of the release strategy, in the order of a report."""
+
+from __future__ import annotations
+
+from pytest_artisan.gates import static_analysis, tables
+from pytest_artisan.gates.gate import Gate, Project
+
+UNIT = "unit"
+
+
+def _no_alembic(project: Project) -> str | None:
+    return None if (project.root / "alembic.ini").exists() else "no alembic.ini"
+
+
+GATES = (
+    Gate(UNIT, "every test without a gate's marker", tables.Tests, absent=lambda project: None),
+    static_analysis.GATE,
+    Gate("ensemble", "the three-model ensemble answers in its schema and in time", tables.Ensemble),
+    Gate("moga_stability", "the optimizer stays sound", tables.MogaStability),
+    Gate("e2e_evolution", "DNA, evolution and feedback as one flow", tables.E2eEvolution),
+    Gate("load_smoke", "p95 at a fixed rate", tables.LoadSmoke),
+    Gate("security", "no critical advisory, and a complete SBOM", tables.Security),
+    Gate("smoke", "the deployed service answers", tables.Tests),
+    Gate("kpi", "the service's indicators in Prometheus", tables.Kpi, absent=lambda project: "no subject configured"),
+    Gate("migrations", "the database goes up and down", tables.Migrations, absent=_no_alembic),
+    Gate("pull_request", "small, young, well named", tables.PullRequest, absent=lambda p: "no subject configured"),
+)

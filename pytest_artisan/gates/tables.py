@@ -1,0 +1,140 @@
+"""The tables `[tool.artisan.<gate>]`, with the release strategy's numbers as defaults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from pytest_artisan.settings import Table, seconds
+from pytest_artisan.verdict.statistics import trials_to_bound_quantile, trials_to_exclude
+
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Tests(Table, frozen=True):
+    """A gate whose evidence is tests; all planned ones must pass, and there must be at least `min_items`."""
+
+    min_items: Size = 1
+
+
+class StaticAnalysis(Table, frozen=True):
+    """The paths each tool checks, relative to the project's root; None finds them, an empty list switches it off."""
+
+    ruff: tuple[str, ...] | None = None
+    mypy: tuple[str, ...] | None = None
+    ruff_findings: Count = 0
+    mypy_errors: Count = 0
+    timeout_s: Positive = 300
+
+    def lint(self) -> Iterator[str]:
+        if self.ruff == () and self.mypy == ():
+            yield "ruff and mypy are both switched off, so the gate has nothing left to check"
+        for tool in ("ruff", "mypy"):
+            for path in getattr(self, tool) or ():
+                if path.startswith("-"):
+                    yield f"{tool}: {path!r} is an option, not a path"
+
+
+class Ensemble(Tests, frozen=True):
+    schema_failures: Count = 0
+    fast_p95_s: Positive = 2.5
+    balanced_p95_s: Positive = 3.2
+    creative_p95_s: Positive = 4.5
+    session_limit: str = "10min"
+
+    def lint(self) -> Iterator[str]:
+        yield from _duration_complaints("session_limit", self.session_limit)
+
+
+class MogaStability(Tests, frozen=True):
+    iterations: Size = 10_000
+    negatives: Count = 0
+    empties: Count = 0
+    over_limit: Count = 0
+    sum_deviation: Annotated[float, Meta(ge=0, le=100)] = 0.01
+    session_limit: str = "15min"
+
+    def lint(self) -> Iterator[str]:
+        yield from _duration_complaints("session_limit", self.session_limit)
+
+
+class E2eEvolution(Tests, frozen=True):
+    options: Size = 3
+    kl: Positive = 0.03
+    session_limit: str = "20min"
+
+    def lint(self) -> Iterator[str]:
+        yield from _duration_complaints("session_limit", self.session_limit)
+
+
+class LoadSmoke(Tests, frozen=True):
+    rps: Positive = 10
+    duration: str = "30s"
+    p95_ms: Positive = 2500
+    errors_pct: Percent = 1
+
+    def lint(self) -> Iterator[str]:
+        """A sample must be able to show what the limits claim."""
+        complaints = list(_duration_complaints("duration", self.duration))
+        yield from complaints
+        if complaints:
+            return
+        n = math.floor(self.rps * seconds(self.duration) + 1e-9)
+        for claim, needed in self._claims():
+            if n < needed:
+                yield f"rps x duration sends {n} requests, too few to show {claim}: at least {needed} are needed"
+
+    def _claims(self) -> Iterator[tuple[str, int]]:
+        yield "a p95", trials_to_bound_quantile(0.95)
+        if 0 < self.errors_pct < 100:
+            yield f"errors of at most {self.errors_pct:g} %", trials_to_exclude(self.errors_pct / 100)
+
+
+class Security(Tests, frozen=True):
+    critical: Count = 0
+    known_exploited: Count = 0
+    malware: Count = 0
+
+
+class Kpi(Tests, frozen=True):
+    llm_fast_p95_s: Positive = 2.5
+    llm_balanced_p95_s: Positive = 3.2
+    llm_creative_p95_s: Positive = 4.5
+    api_p95_s: Positive = 2.5
+    api_p99_s: Positive = 5
+    errors_pct: Percent = 1
+    schema_failures: Count = 0
+    episode_return: float = 10
+    kl: Positive = 0.03
+
+    def lint(self) -> Iterator[str]:
+        if self.api_p99_s < self.api_p95_s:
+            yield f"api_p99_s {self.api_p99_s:g} is below api_p95_s {self.api_p95_s:g}, which no sample can keep alone"
+
+
+class Migrations(Tests, frozen=True):
+    heads: Size = 1
+
+
+class PullRequest(Tests, frozen=True):
+    changed_lines: Size = 400
+    branch_age: str = "48h"
+    prefixes: tuple[str, ...] = ("feature/", "bugfix/", "hotfix/", "refactor/", "docs/")
+
+    def lint(self) -> Iterator[str]:
+        yield from _duration_complaints("branch_age", self.branch_age)
+        if not self.prefixes:
+            yield "prefixes is empty, so no branch name could pass"
+
+
+def _duration_complaints(field: str, value: str) -> Iterator[str]:
+    try:
+        seconds(value)
+    except ValueError as error:
+        yield f"{field}: {error}"

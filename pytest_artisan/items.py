@@ -1,0 +1,72 @@
+"""The items that the plugin itself collects: built-in checks and drills."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_artisan.context import context_of
+from pytest_artisan.gates.gate import Check, Gate, NoEvidence
+from pytest_artisan.recorder import Recorder
+from pytest_artisan.verdict.decide import Purpose
+from pytest_artisan.verdict.evidence import no_evidence
+
+PREFIX = "artisan"
+DRILL = "artisan.drill"
+
+
+class BuiltInItem(pytest.Item):
+    """An item without a source file; its failures are a line, not a traceback."""
+
+    @classmethod
+    def create(cls, session: pytest.Session, *names: str, **attributes: Any) -> Any:
+        """An item with the id `artisan::<names>`."""
+        nodeid = "::".join((PREFIX, *names))
+        return cls.from_parent(session, name="::".join(names), nodeid=nodeid, **attributes)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.config.rootpath / PREFIX, None, self.name
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, NoEvidence | pytest.fail.Exception):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+
+class CheckItem(BuiltInItem):
+    """One built-in check of a gate."""
+
+    def __init__(self, *, gate: Gate, check: Check, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.check = check
+        self.add_marker(gate.name)
+        self._gate = gate
+
+    def runtest(self) -> None:
+        context = context_of(self.config)
+        recorder = Recorder(self)
+        try:
+            evidence = self.check.run(context.policy.project, context.policy.tables[self._gate.name])
+        except NoEvidence as error:
+            if context.purpose is Purpose.LOCAL and self._gate.name in context.policy.core.local_optional:
+                pytest.skip(str(error))
+            recorder.record([no_evidence(self.check.name, str(error))])
+        else:
+            recorder.record(evidence.measurements, evidence.findings)
+        recorder.enforce()
+
+
+class DrillItem(BuiltInItem):
+    """A planted violation; `drill` returns what the gate said to it, and fails the item where that was GO."""
+
+    def __init__(self, *, drill: Callable[[Path], str], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._drill = drill
+
+    def runtest(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="artisan-drill-") as folder:
+            self.user_properties.append((DRILL, self._drill(Path(folder))))

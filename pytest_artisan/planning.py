@@ -1,0 +1,151 @@
+"""The plan of a session: which items give evidence for which gate, fixed before the first one runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Generator, Iterable
+
+import pytest
+
+from pytest_artisan.context import Context, gate_of, overrides_of, table_of
+from pytest_artisan.gates.registry import UNIT
+from pytest_artisan.items import CheckItem
+from pytest_artisan.ledger import skip_reason
+from pytest_artisan.verdict.evidence import Plan
+
+
+class Planner:
+    """Watches one collection, in the process that collects."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._gates: dict[str, list[str]] = {}
+        self._withheld: list[str] = []
+        self._modules: dict[str, str] = {}
+        self._overrides: dict[str, str] = {}
+        self._marked: dict[pytest.Collector, str | None] = {}
+
+    def collected(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Take the collected items before anything deselects one: add the checks, drop what this run leaves out."""
+        items += self._checks(session)
+        kept, dropped = [], []
+        may_write = self._context.policy.environment.allow_writes
+        selected = self._context.selected
+        for item in items:
+            gate = self._gate(item)
+            if selected and gate not in selected:
+                dropped.append(item)
+            elif not may_write and item.get_closest_marker("writes") is not None:
+                self._withheld.append(item.nodeid)
+                dropped.append(item)
+            else:
+                self._gates.setdefault(gate, []).append(item.nodeid)
+                kept.append(item)
+        items[:] = kept
+        if dropped:
+            session.config.hook.pytest_deselected(items=dropped)
+
+    def skipped(self, report: pytest.CollectReport) -> None:
+        """Take a collector that skipped itself and all of its items."""
+        self._modules[report.nodeid] = skip_reason(report)
+
+    def finish(self, config: pytest.Config, items: Iterable[pytest.Item]) -> Plan:
+        """The plan; what was collected and is not among the final `items` was removed by somebody."""
+        remaining = {item.nodeid for item in items}
+        cause = _deselection(config)
+        order = [name for name in self._context.policy.gates if name in self._gates]
+        return Plan(
+            gates={name: tuple(self._gates[name]) for name in order},
+            removed={n: cause for name in order for n in self._gates[name] if n not in remaining},
+            withheld=tuple(self._withheld),
+            skipped_modules=dict(sorted(self._modules.items())),
+            overrides=self._overrides,
+        )
+
+    def _checks(self, session: pytest.Session) -> list[pytest.Item]:
+        context = self._context
+        return [
+            CheckItem.create(session, gate.name, check.name, gate=gate, check=check)
+            for gate in context.policy.gates.values()
+            if gate.checks and context.policy.runs_checks(gate, context.selected)
+            for check in gate.checks
+            if check.wanted(context.policy.tables[gate.name])
+        ]
+
+    def _gate(self, item: pytest.Item) -> str:
+        """As `gate_of`, but most items carry no marker, so the answer is their parent's."""
+        parent = item.parent
+        if item.own_markers or parent is None:
+            return self._marked_gate(item)
+        if parent not in self._marked:
+            gates = self._context.policy.gates
+            marked = any(mark.name in gates for node in parent.iter_parents() for mark in node.own_markers)
+            self._marked[parent] = None if marked else UNIT
+        return self._marked[parent] or self._marked_gate(item)
+
+    def _marked_gate(self, item: pytest.Item) -> str:
+        policy = self._context.policy
+        gate = gate_of(item, policy.gates)
+        if gate != UNIT:
+            overrides = overrides_of(item, gate)
+            if overrides:
+                table_of(item, policy)  # a wrong setting is a usage error now, not after an hour
+                self._overrides[item.nodeid] = repr(sorted(overrides.items()))
+        return gate
+
+
+def _deselection(config: pytest.Config) -> str:
+    """What removed items from the session, as far as its options tell."""
+    option = config.option
+    told = [
+        f"-k {option.keyword!r}" if option.keyword else "",
+        f"-m {option.markexpr!r}" if option.markexpr else "",
+        "--deselect" if option.deselect else "",
+        "--lf" if getattr(option, "lf", False) else "",
+        "--stepwise" if getattr(option, "stepwise", False) else "",
+    ]
+    return ", ".join(filter(None, told)) or "a plugin or a conftest.py"
+
+
+def narrowing(config: pytest.Config) -> list[str]:
+    """What was asked for instead of the whole project: paths, and options that keep files from being collected."""
+    asked = [*config.invocation_params.args, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    options = ("--ignore", "--ignore-glob", "--noconftest", "--pyargs", "--confcutdir")
+    told = [str(arg) for arg in asked if str(arg).split("=")[0] in options]
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS and not _covers_everything(config):
+        told.insert(0, "only " + " ".join(os.path.relpath(arg, config.rootpath) for arg in config.args))
+    return told
+
+
+def _covers_everything(config: pytest.Config) -> bool:
+    given = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
+    root = config.rootpath.resolve()
+    wanted = [path for pattern in config.getini("testpaths") for path in sorted(root.glob(pattern))] or [root]
+    return all(any(path.resolve().is_relative_to(place) for place in given) for path in wanted)
+
+
+class Withholding:
+    """A plain session in stg or prod: tests marked `writes` stay out where the environment does not allow them."""
+
+    def __init__(self, context: Context) -> None:
+        self._environment = context.policy.environment
+        self._withheld = 0
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        if not self._environment.allow_writes:
+            dropped = [item for item in items if item.get_closest_marker("writes") is not None]
+            items[:] = [item for item in items if item not in dropped]
+            self._withheld = len(dropped)
+            config.hook.pytest_deselected(items=dropped)
+        return (yield)
+
+    def pytest_report_header(self) -> str:
+        return f"artisan: environment {self._environment.env}"
+
+    def pytest_report_collectionfinish(self) -> str | None:
+        text = f"artisan: {self._withheld} tests marked writes are withheld in {self._environment.env}"
+        return text if self._withheld else None

@@ -1,0 +1,161 @@
+"""`[tool.artisan]` into a typed policy and its digest, before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import rfc8785
+from msgspec import Meta
+
+from pytest_artisan.gates.gate import Gate, Project
+from pytest_artisan.gates.registry import GATES
+from pytest_artisan.release.environments import Environment, environment_name, resolve
+from pytest_artisan.settings import SettingsError, Table, convert, read_toml, unknown_key
+from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
+
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class ExpectedTable(Table, frozen=True):
+    """One declared skip, expected failure or deselection."""
+
+    outcome: Literal["skip", "xfail", "xpass", "deselected"]
+    why: Text
+    item: Text = "*"
+    reason: Text = "*"
+
+
+class Core(Table, frozen=True):
+    """The keys of `[tool.artisan]` that belong to no single gate."""
+
+    required: tuple[Text, ...] | None = None
+    local_optional: tuple[Text, ...] = ()
+    expected: tuple[ExpectedTable, ...] = ()
+    environments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def lint(self) -> Iterator[str]:
+        if self.required == ():
+            yield "required is empty: a policy that asks for nothing can not answer GO"
+        for number, entry in enumerate(self.expected):
+            if not entry.item.strip("*?") and not entry.reason.strip("*?"):
+                yield f"expected[{number}] matches every {entry.outcome}; narrow its item or its reason"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a release must meet, resolved for one environment; `tables` has one for every known gate."""
+
+    project: Project
+    gates: Mapping[str, Gate]
+    core: Core
+    tables: Mapping[str, Table]
+    configured: frozenset[str]
+    environment: Environment
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON (RFC 8785) of all that this policy asks."""
+        plain = {
+            "core": msgspec.to_builtins(self.core),
+            "tables": {name: msgspec.to_builtins(table) for name, table in self.tables.items()},
+            "environment": self.environment.env,
+        }
+        return hashlib.sha256(rfc8785.dumps(plain)).hexdigest()
+
+    def runs_checks(self, gate: Gate, selected: tuple[str, ...]) -> bool:
+        """Whether the built-in checks of a gate belong into this session."""
+        if selected or self.core.required is not None:
+            return gate.name in (selected or self.core.required or ())
+        return gate.name in self.configured or gate.absent(self.project) is None
+
+    def requirements(
+        self, purpose: Purpose, selected: tuple[str, ...], partial: Iterable[str], planned: Iterable[str]
+    ) -> Requirements:
+        """What `decide` needs to know; by default a gate is required where it applies to this project."""
+        left_out: dict[str, str] = {}
+        for gate in () if selected else self.gates.values():
+            if self.core.required is not None:
+                reason = None if gate.name in self.core.required else "not required by the policy"
+            else:
+                reason = gate.absent(self.project)
+                if gate.name in self.configured or gate.name in planned:
+                    reason = None
+            if reason is not None:
+                left_out[gate.name] = reason
+        required = selected or tuple(name for name in self.gates if name not in left_out)
+        return Requirements(
+            purpose=purpose,
+            required=required,
+            policy_digest=self.digest,
+            environment=self.environment.env,
+            local_optional=self.core.local_optional,
+            expected=tuple(Expected(e.outcome, e.why, e.item, e.reason) for e in self.core.expected),
+            min_items={name: getattr(self.tables[name], "min_items", 1) for name in required},
+            partial=(*selected, *partial),
+            left_out=left_out,
+            unconfigured={name: _unconfigured(self.gates[name]) for name in required},
+        )
+
+
+def _unconfigured(gate: Gate) -> str:
+    if gate.name == "unit":
+        return "no test was collected"
+    return f"not configured: no test carries @pytest.mark.{gate.name}, and nothing else gives evidence"
+
+
+def known_gates(added: Iterable[Gate]) -> dict[str, Gate]:
+    """The built-in gates and those of other plugins, by name; raises SettingsError for a name taken twice."""
+    gates = {gate.name: gate for gate in GATES}
+    for gate in added:
+        if gate.name in gates or not gate.name.isidentifier() or gate.name in Core.__struct_fields__:
+            raise SettingsError(f"pytest_artisan_gates: the name {gate.name!r} is taken or no identifier")
+        gates[gate.name] = gate
+    return gates
+
+
+def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str | None = None) -> Policy:
+    """The policy of the project at `root`; raises SettingsError with one line that names file and key."""
+    path = root / "pyproject.toml"
+    pyproject = read_toml(path) if path.exists() else {}
+    where = "pyproject.toml [tool.artisan]"
+    raw = pyproject.get("tool", {}).get("artisan", {})
+    if not isinstance(raw, Mapping):
+        raise SettingsError(f"{where}: expected a table, got {type(raw).__name__}")
+    gates = known_gates(added_gates)
+    for key in raw:
+        if key not in gates and key not in Core.__struct_fields__:
+            raise unknown_key(key, [*gates, *Core.__struct_fields__], where)
+    core = convert({key: value for key, value in raw.items() if key not in gates}, Core, where)
+    for field in ("required", "local_optional"):
+        check_gates(getattr(core, field) or (), gates, f"{where} {field}")
+    resolved = resolve(environment_name(environment), core.environments, where)
+    check_gates(resolved.table.limits, gates, f"{where} environments.{resolved.env}.limits")
+    tables = {
+        name: convert({**raw.get(name, {}), **resolved.table.limits.get(name, {})}, gate.table, _where(name))
+        for name, gate in gates.items()
+    }
+    configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
+    return Policy(Project(root, pyproject), gates, core, tables, configured, resolved)
+
+
+def _where(gate: str) -> str:
+    return f"pyproject.toml [tool.artisan.{gate}]"
+
+
+def check_gates(names: Iterable[str], gates: Mapping[str, Gate], where: str) -> None:
+    """Raises SettingsError for a name that is no gate."""
+    for name in names:
+        if name not in gates:
+            raise SettingsError(f"{where}: no gate {name!r}; known: {', '.join(gates)}")
+
+
+def item_table(gate: Gate, table: Table, overrides: Mapping[str, Any], where: str) -> Table:
+    """The gate's table as one item's marker changes it; raises SettingsError."""
+    if not overrides:
+        return table
+    return convert({**msgspec.to_builtins(table), **overrides}, gate.table, f"{where}: @pytest.mark.{gate.name}")

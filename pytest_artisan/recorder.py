@@ -1,0 +1,135 @@
+"""Records an item's evidence, and fails the item for what its evidence shows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, SupportsFloat, SupportsIndex
+
+import msgspec
+import pytest
+
+from pytest_artisan.context import context_of, gate_of, table_of
+from pytest_artisan.ledger import BY_LIMIT, FINDINGS, MEASUREMENT
+from pytest_artisan.settings import Table
+from pytest_artisan.verdict.evidence import Finding, Measurement, measured
+from pytest_artisan.verdict.judge import judge
+
+# A report crosses process borders several times; what a person can not read there helps nobody.
+_FINDINGS_KEPT = 1000
+
+
+class Recorder:
+    """The `gate` fixture: an item's measurements, and its gate's settings."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+        self._context = context_of(item.config)
+        self._problems: list[str] = []
+        item.stash[_KEY] = self
+        if not item.config.pluginmanager.has_plugin(_Enforcer.__name__):
+            # Only now: a session without evidence pays for no wrapper.
+            item.config.pluginmanager.register(_Enforcer(), _Enforcer.__name__)
+
+    @property
+    def name(self) -> str:
+        """The gate that this item gives evidence for."""
+        return gate_of(self._item, self._context.policy.gates)
+
+    @property
+    def policy(self) -> Table:
+        """The gate's table as the environment and the item's marker change it."""
+        return table_of(self._item, self._context.policy)
+
+    def measure(
+        self,
+        name: str,
+        value: SupportsFloat | None,
+        *,
+        unit: str,
+        at_most: SupportsFloat | None = None,
+        at_least: SupportsFloat | None = None,
+        below: SupportsFloat | None = None,
+        above: SupportsFloat | None = None,
+        equal_to: SupportsFloat | None = None,
+        n: SupportsIndex | None = None,
+        interval: tuple[SupportsFloat, SupportsFloat] | None = None,
+    ) -> None:
+        """Record a measurement with exactly one bound, in `unit`, from `n` samples with its confidence interval.
+
+        The item fails after its body where a measurement is over its limit, has no data, is not decided by its
+        interval or is worse than its baseline; so all of an item's measurements are recorded. Raises TypeError or
+        ValueError for what is no measurement.
+        """
+        self._check_unit(name, unit)
+        measurement = measured(
+            name,
+            value,
+            unit=unit,
+            at_most=at_most,
+            at_least=at_least,
+            below=below,
+            above=above,
+            equal_to=equal_to,
+            n=n,
+            interval=interval,
+        )
+        self.record([measurement])
+
+    def record(self, measurements: Iterable[Measurement], findings: Iterable[Finding] = ()) -> None:
+        """Record ready-made evidence."""
+        for measurement in measurements:
+            if self._context.baselines is not None:
+                baseline = self._context.baselines.of(self._item.nodeid, measurement.name)
+                measurement = replace(measurement, baseline=baseline)
+            self._add(MEASUREMENT, measurement)
+            self._problems += [text for _, _, text in judge(measurement)]
+        found = tuple(findings)
+        if found:
+            self._add(FINDINGS, found[:_FINDINGS_KEPT])
+            self._problems += [f"{f.path}:{f.line}:{f.column}: {f.tool} {f.rule} {f.message}" for f in found]
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far a long item is, on a terminal; elsewhere nothing."""
+        reporter = self._item.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or not reporter.isatty:
+            return
+        capture = self._item.config.pluginmanager.get_plugin("capturemanager")
+        with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+            reporter.rewrite(f"{self._item.nodeid} {done:,} of {total:,} ({done / total:.0%})", erase=True)
+
+    def enforce(self) -> None:
+        """Fail the item for what was recorded; twice the same evidence fails it once."""
+        problems, self._problems = self._problems, []
+        if problems:
+            self._item.user_properties.append((BY_LIMIT, True))
+            pytest.fail(self._context.masker.text("\n".join(problems)), pytrace=False)
+
+    def _check_unit(self, name: str, unit: str) -> None:
+        """A limit of the policy has its unit in its key; a measurement of that name must have the same."""
+        stem = name.replace(" ", "_")
+        for key in type(self.policy).__struct_fields__:
+            prefix, _, expected = key.rpartition("_")
+            expected = {"pct": "%"}.get(expected, expected)
+            if prefix == stem and expected in ("ms", "s", "%") and unit != expected:
+                raise ValueError(f"{name} is measured in {expected} ([tool.artisan.{self.name}] {key}), not in {unit}")
+
+    def _add(self, name: str, evidence: object) -> None:
+        tree: Any = self._context.masker.tree(msgspec.to_builtins(evidence))
+        self._item.user_properties.append((name, msgspec.json.encode(tree).decode()))
+
+
+_KEY = pytest.StashKey[Recorder]()
+
+
+class _Enforcer:
+    """Fails a test for its measurements in its call phase, when its body is done."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        result = yield
+        recorder = pyfuncitem.stash.get(_KEY, None)
+        if recorder is not None:
+            recorder.enforce()
+        return result

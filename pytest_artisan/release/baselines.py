@@ -1,0 +1,77 @@
+"""An environment's recorded measurements, which later ones are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from pytest_artisan.files import write_atomically
+from pytest_artisan.settings import SettingsError
+from pytest_artisan.verdict.evidence import Baseline, Measurement
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One recorded measurement."""
+
+    item: str
+    name: str
+    value: float
+    unit: str
+    interval: tuple[float, float] | None = None
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file `.artisan/baseline-<environment>.json`."""
+
+    version: int
+    environment: str
+    measurements: list[Entry]
+
+
+class Baselines:
+    """The measurements of one environment, by item and name."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = {(entry.item, entry.name): entry for entry in entries}
+
+    def of(self, item: str, name: str) -> Baseline:
+        """The baseline of a measurement, an empty one where none is recorded."""
+        entry = self._entries.get((item, name))
+        return Baseline() if entry is None else Baseline(entry.value, entry.unit, entry.interval)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def path_of(root: Path, environment: str) -> Path:
+    """Where the baseline of an environment is kept; it belongs into the repository."""
+    return root / ".artisan" / f"baseline-{environment}.json"
+
+
+def load(root: Path, environment: str) -> Baselines:
+    """The recorded baseline; raises SettingsError where there is none, or none that can be read."""
+    path = path_of(root, environment)
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=File)
+    except FileNotFoundError:
+        how = "record one with artisan baseline save VERDICT.json"
+        raise SettingsError(f"{path}: no baseline for {environment}; {how}") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    if file.version != 1 or file.environment != environment:
+        raise SettingsError(f"{path}: version {file.version} for {file.environment}, expected 1 for {environment}")
+    return Baselines(file.measurements)
+
+
+def save(root: Path, environment: str, measurements: Iterable[Measurement]) -> Path:
+    """Replace the environment's baseline; raises SettingsError where there is nothing to record."""
+    entries = [Entry(m.item, m.name, m.value, m.unit, m.interval) for m in measurements if m.value is not None]
+    if not entries:
+        raise SettingsError("the verdict holds no measurement, so there is nothing to record")
+    path = path_of(root, environment)
+    path.parent.mkdir(exist_ok=True)
+    file = msgspec.json.encode(File(1, environment, sorted(entries, key=lambda e: (e.item, e.name))))
+    write_atomically(path, msgspec.json.format(file, indent=2).decode() + "\n")
+    return path

@@ -1,0 +1,133 @@
+"""The environments dev, stg and prod: where they are, what they allow, and by which name their secrets are found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from pytest_artisan.release.secrets import Secret
+from pytest_artisan.settings import SettingsError, Table, convert, read_toml
+
+NAMES = ("dev", "stg", "prod")
+Name = Literal["dev", "stg", "prod"]
+_Reference = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+
+class Database(Table, frozen=True):
+    """A database; `password_env` names the variable with its password, which is never written down."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 5432
+    name: str = "artisan"
+    user: str = "artisan"
+    password_env: _Reference | None = None
+
+
+class Llm(Table, frozen=True):
+    """Base URLs of the ensemble's members, and the variable with their key."""
+
+    qwen_endpoint: str = "http://127.0.0.1:8001/v1"
+    mistral_endpoint: str = "http://127.0.0.1:8002/v1"
+    llama_endpoint: str = "http://127.0.0.1:8003/v1"
+    key_env: _Reference | None = None
+
+    def lint(self) -> Iterator[str]:
+        for field in ("qwen_endpoint", "mistral_endpoint", "llama_endpoint"):
+            yield from _url_complaints(field, getattr(self, field))
+
+
+class EnvironmentTable(Table, frozen=True):
+    """`[tool.artisan.environments.<name>]`; `limits` overrides the gates' tables for this environment."""
+
+    base_url: str | None = None
+    prometheus_url: str | None = None
+    database: Database = Database()
+    llm: Llm = Llm()
+    allow_writes: bool | None = None
+    limits: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+
+    def lint(self) -> Iterator[str]:
+        for field in ("base_url", "prometheus_url"):
+            url = getattr(self, field)
+            if url is not None:
+                yield from _url_complaints(field, url)
+        for name in ("database", "llm"):
+            yield from (f"{name} {complaint}" for complaint in getattr(self, name).lint())
+
+
+def _url_complaints(field: str, url: str) -> Iterator[str]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        yield f"{field}: {url!r} is no http or https address"
+    elif parts.password or parts.username:
+        yield f"{field}: an address must not hold credentials; name them by reference"
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """One environment, resolved: its name, its settings and whether tests may write to it."""
+
+    env: Name
+    table: EnvironmentTable
+
+    @property
+    def base_url(self) -> str | None:
+        return self.table.base_url
+
+    @property
+    def prometheus_url(self) -> str | None:
+        return self.table.prometheus_url
+
+    @property
+    def database(self) -> Database:
+        return self.table.database
+
+    @property
+    def llm(self) -> Llm:
+        return self.table.llm
+
+    @property
+    def allow_writes(self) -> bool:
+        """Whether tests marked `writes` run here: by default in dev alone."""
+        return self.env == "dev" if self.table.allow_writes is None else self.table.allow_writes
+
+    @property
+    def secrets(self) -> dict[str, Secret]:
+        """The secrets by the key that names them."""
+        references = {"database.password_env": self.database.password_env, "llm.key_env": self.llm.key_env}
+        default = f"DB_PASSWORD_{self.env.upper()}"
+        references["database.password_env"] = references["database.password_env"] or default
+        return {key: Secret(reference) for key, reference in references.items() if reference}
+
+
+def environment_name(given: str | None) -> Name:
+    """The environment that was asked for, else ARTISAN_ENV's, else dev; raises SettingsError for an unknown one."""
+    for name in NAMES:
+        if name == (given or os.environ.get("ARTISAN_ENV") or "dev"):
+            return name  # type: ignore[return-value]  # mypy widens a member of a tuple of literals
+    source = f"--artisan-env={given}" if given else f"ARTISAN_ENV={os.environ['ARTISAN_ENV']}"
+    raise SettingsError(f"{source}: no such environment; known: {', '.join(NAMES)}")
+
+
+def resolve(name: Name, tables: Mapping[str, Any], where: str) -> Environment:
+    """The environment from the tables of `[tool.artisan.environments]`; every table is checked, not just its own."""
+    for key in tables:
+        if key not in NAMES:
+            raise SettingsError(f"{where}.environments has no key {key!r}; known: {', '.join(NAMES)}")
+    checked = {key: convert(table, EnvironmentTable, f"{where}.environments.{key}") for key, table in tables.items()}
+    return Environment(name, checked.get(name, EnvironmentTable()))
+
+
+def get_config(name: str | None = None, root: Path | None = None) -> Environment:
+    """The environment `name` (default: ARTISAN_ENV, else dev) of the project at `root` (default: here).
+
+    Raises SettingsError, with one line for the user.
+    """
+    path = (root or Path.cwd()) / "pyproject.toml"
+    artisan = read_toml(path).get("tool", {}).get("artisan", {}) if path.exists() else {}
+    return resolve(environment_name(name), artisan.get("environments", {}), f"{path.name} [tool.artisan]")

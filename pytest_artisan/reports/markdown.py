@@ -1,0 +1,41 @@
+"""The verdict as Markdown, for a pull request or a job's summary."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_artisan.reports.wording import grouped, notes, rows
+from pytest_artisan.verdict.decide import Verdict
+
+
+def as_markdown(verdict: Verdict, limit: int | None = None) -> str:
+    """The verdict, the worst first; of more than `limit` bytes the last reasons are only counted."""
+    head = [f"## {'✅' if verdict.go else '❌'} {escape(verdict.line)}", ""]
+    head += ["| gate | state | measured | time |", "|---|---|---|---|"]
+    head += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows(verdict)]
+    tail = ["", *(f"- {escape(note)}" for note in notes(verdict)), ""]
+    body = [f"- **{escape(told.first.state)}** {escape(told.text)}" for told in grouped(verdict.reasons)]
+    body += [f"- warning: {escape(told.text)}" for told in grouped(verdict.warnings)]
+    if limit is not None:
+        body = _cut(body, limit - _size([*head, "", *tail]))
+    return "\n".join([*head, "", *body, *tail])
+
+
+def _cut(body: list[str], limit: int) -> list[str]:
+    size, kept = 0, list[str]()
+    for line in body:
+        size += _size([line])
+        if size > limit - 100:
+            return [*kept, f"- and {len(body) - len(kept)} more"]
+        kept.append(line)
+    return kept
+
+
+def _size(lines: list[str]) -> int:
+    return sum(len(line.encode(errors="backslashreplace")) + 1 for line in lines)
+
+
+def escape(text: str) -> str:
+    """Text of a test, a tool or a model as plain text: neither Markdown nor HTML may come of it."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#+!|~@-])", r"\\\1", plain)

@@ -1,0 +1,56 @@
+"""The verdict on a terminal: a table, a line a reason, and one last line that can be grepped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_artisan.reports.wording import grouped, notes, rows
+from pytest_artisan.verdict.decide import Verdict
+
+if TYPE_CHECKING:
+    import pytest
+
+_SHOWN = 40
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """All lines but the last, without colour."""
+    return [text for text, _ in _styled(verdict)]
+
+
+def write(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
+    """The section of a session's summary."""
+    reporter.section("artisan gates")
+    for text, colour in _styled(verdict):
+        reporter.write_line(text, **({colour: True} if colour else {}))
+
+
+def write_last_line(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
+    reporter.write_line(verdict.line, bold=True, green=verdict.go, red=not verdict.go)
+
+
+def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    table = [("gate", "state", "measured", "time"), *rows(verdict)]
+    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    for row in table:
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+        colour = {"GO": "green", "state": ""}.get(row[1], "red")
+        yield f"{cells}  {row[3].rjust(8)}", colour
+    yield "", ""
+    told = grouped(verdict.reasons)
+    for entry in told[:_SHOWN]:
+        yield f"{entry.first.state.replace('_', '-')} {_one_line(entry.text)}", "red"
+        if entry.first.remedy:
+            yield f'  to declare it, add to "expected" in [tool.artisan]: {_one_line(entry.first.remedy)}', ""
+    if len(told) > _SHOWN:
+        yield f"and {len(told) - _SHOWN} reasons more, in the report files", "red"
+    for entry in grouped(verdict.warnings):
+        yield f"warning {_one_line(entry.text)}", "yellow"
+    for note in notes(verdict):
+        yield note, ""
+
+
+def _one_line(text: str) -> str:
+    # Nothing that was read from a test or a tool may move a reader's cursor.
+    return "".join(c if c.isprintable() else " " for c in text)

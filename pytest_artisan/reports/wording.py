@@ -1,0 +1,77 @@
+"""The sentences that every report for people shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_artisan.verdict.decide import GateVerdict, Verdict
+from pytest_artisan.verdict.judge import Reason, describe, judge, reach
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line for all reasons that say the same of different items."""
+
+    first: Reason
+    others: int
+
+    @property
+    def text(self) -> str:
+        reason = self.first
+        subject = f"{reason.path}:{reason.line}" if reason.code == "finding" else reason.subject
+        more = f" (and {self.others} more)" if self.others else ""
+        return f"{reason.gate or 'session'}: {subject + ': ' if subject else ''}{reason.text}{more}"
+
+
+def grouped(reasons: Iterable[Reason]) -> list[Told]:
+    """The worst first; what differs in its item alone is told once."""
+    groups: dict[tuple[str, ...], list[Reason]] = {}
+    for reason in reasons:
+        place = (reason.path, str(reason.line)) if reason.code == "finding" else ()
+        groups.setdefault((reason.gate, reason.code, reason.text, *place), []).append(reason)
+    told = [Told(group[0], len(group) - 1) for group in groups.values()]
+    return sorted(told, key=lambda t: -t.first.state.badness)
+
+
+def key_measurement(gate: GateVerdict) -> str:
+    """What decided the gate: its worst measurement with its reach, else how many of its items passed."""
+    if not gate.measurements:
+        if not gate.planned:
+            return "-"
+        declared = f", {gate.declared} declared otherwise" if gate.declared else ""
+        return f"{gate.passed} of {gate.planned} passed{declared}"
+    worst = next((m for m in gate.measurements if any(judge(m))), gate.measurements[0])
+    extent = reach(worst)
+    return f"{describe(worst)}{'; ' + extent if extent else ''}"
+
+
+def rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
+    """Gate, state, key measurement and time of every gate."""
+    return [
+        (gate.name + ("" if gate.required else " (not required)"), gate.state, key_measurement(gate), _time(gate))
+        for gate in verdict.gates
+    ]
+
+
+def _time(gate: GateVerdict) -> str:
+    return f"{gate.seconds:.1f} s" if gate.seconds < 100 else f"{gate.seconds / 60:.1f} min"
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """What a reader must know beside the gates: counts, what was left out, for what the verdict is."""
+    counts = {kind: number for kind, number in verdict.counts.items() if number and kind != "planned"}
+    told = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in counts.items()) or "nothing ran"
+    lines = [f"{verdict.counts.get('planned', 0)} items planned: {told}"]
+    if verdict.left_out:
+        whys: dict[str, list[str]] = {}
+        for name, why in verdict.left_out.items():
+            whys.setdefault(why, []).append(name)
+        lines.append("left out: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in whys.items()))
+    if verdict.withheld:
+        lines.append(f"withheld in {verdict.environment}: {len(verdict.withheld)} tests marked writes")
+    lines.append(
+        f"purpose {verdict.purpose}, environment {verdict.environment}, "
+        f"policy sha256:{verdict.policy_digest[:12]}, plan sha256:{verdict.plan_digest[:12]}"
+    )
+    return lines

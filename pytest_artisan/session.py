@@ -1,0 +1,243 @@
+"""Plan, evidence and verdict over one pytest session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import msgspec
+import pytest
+
+from pytest_artisan.context import Context, context_of, reload_policy
+from pytest_artisan.ledger import Journal, Ledger
+from pytest_artisan.planning import Planner, narrowing
+from pytest_artisan.reports import github, terminal
+from pytest_artisan.reports.publish import publish
+from pytest_artisan.settings import SettingsError
+from pytest_artisan.verdict.decide import Requirements, Verdict, decide
+from pytest_artisan.verdict.evidence import Fault, Plan
+from pytest_artisan.xdist import Controller, Turnstile, hand_in
+
+wall_clock = time.time
+
+
+class Collecting:
+    """Every process that collects: plans the session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._context = context_of(config)
+        self._planner = Planner(self._context)
+        self._is_worker = hasattr(config, "workerinput")
+        self.plan: Plan | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        self._planner.collected(session, items)
+        return (yield)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._planner.skipped(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.plan = self._planner.finish(session.config, session.items)
+        if self._is_worker:
+            hand_in(session.config, self._context.policy.digest, self.plan)
+            if any(item.get_closest_marker("exclusive") for item in session.items):
+                session.config.pluginmanager.register(Turnstile(session.config))
+
+
+class GateSession:
+    """The process that judges: the only one, or the controller of pytest-xdist."""
+
+    def __init__(self, config: pytest.Config, collecting: Collecting, reports: list[Path]) -> None:
+        self._config = config
+        self._context: Context = context_of(config)
+        self._collecting = collecting
+        self._controller = Controller()
+        self._reports = reports
+        self._ledger = Ledger(self._context.masker)
+        self._faults: list[tuple[Fault, str]] = []
+        self._partial = narrowing(config)
+        self._plan: Plan | None = None
+        self._requirements = self._ask(Plan({}))
+        self._verdict: Verdict | None = None
+        self._told = False
+        self._started = wall_clock()
+        self._signal_before: Any = None
+        self._keep_journal = config.option.artisan_journal is not None
+        config.pluginmanager.register(self._controller, "artisan-xdist")
+
+    def pytest_report_header(self) -> list[str]:
+        purpose, policy, journal = self._context.purpose, self._context.policy, self._ledger.journal
+        return [
+            f"artisan: {purpose} run in {policy.environment.env}, policy sha256:{policy.digest[:12]}",
+            f"artisan: journal {journal.path}" if journal else "artisan: no journal (no cache provider)",
+        ]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        for report in self._reports:
+            # The verdict of an earlier run must not be taken for this one's, should this one die.
+            report.unlink(missing_ok=True)
+        self._open_journal()
+        with suppress(ValueError):  # not in the main thread
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                self._signal_before = signal.signal(signal.SIGTERM, self._terminated)
+
+    def _open_journal(self) -> None:
+        path = self._config.option.artisan_journal
+        cache = getattr(self._config, "cache", None)
+        if path is None and cache is not None:
+            path = cache.mkdir("artisan") / f"journal-{os.getpid()}-{time.time_ns()}.jsonl"
+        if path is not None:
+            try:
+                self._ledger.journal = Journal(Path(path), self._context.masker)
+            except OSError as error:
+                raise pytest.UsageError(f"--artisan-journal={path}: {error.strerror}") from None
+            self._ledger.journal.start(self._requirements)
+
+    def _terminated(self, number: int, frame: FrameType | None) -> NoReturn:
+        self._faults.append((Fault.INTERRUPTED, "terminated by SIGTERM"))
+        raise KeyboardInterrupt
+
+    def _ask(self, plan: Plan) -> Requirements:
+        context = self._context
+        return context.policy.requirements(context.purpose, context.selected, self._partial, plan.gates)
+
+    def _fix(self, plan: Plan | None) -> None:
+        """Fix the plan, and with it what is required, before the first item runs."""
+        if self._plan is None and plan is not None:
+            self._plan = plan
+            self._requirements = self._ask(plan)
+            if self._ledger.journal is not None:
+                self._ledger.journal.plan(self._requirements, plan)
+
+    def pytest_report_collectionfinish(self) -> str | None:
+        self._fix(self._collecting.plan)
+        if self._plan is None:
+            return None
+        count = sum(len(nodeids) for nodeids in self._plan.gates.values())
+        return f"artisan: plan of {count} items for {', '.join(self._plan.gates)}, sha256:{self._plan.digest[:12]}"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        self._fix(self._collecting.plan)
+
+    @pytest.hookimpl(optionalhook=True, trylast=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        self._fix(self._controller.plan())
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._faults.append((Fault.COLLECTION_ERROR, f"{report.nodeid or 'the session'} could not be collected"))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._ledger.add(report)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._faults.append((Fault.INTERRUPTED, f"interrupted: {excinfo.typename} {excinfo.value}".strip()))
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        lines = str(excrepr).strip().splitlines()
+        self._faults.append((Fault.INTERNAL_ERROR, f"internal error: {lines[-1] if lines else 'unknown'}"))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        try:
+            # After all other plugins, which may fail, and may yet worsen the exit status.
+            return (yield)
+        except BaseException as error:
+            self._faults.append((Fault.INTERNAL_ERROR, f"a plugin failed at the session's end: {error!r}"))
+            raise
+        finally:
+            self._finish(session)
+
+    def _finish(self, session: pytest.Session) -> None:
+        if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        before = session.exitstatus
+        if before == pytest.ExitCode.OK:
+            # Until there is a verdict that says otherwise.
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._verdict = self._judge(session, before)
+        if self._verdict.go:
+            session.exitstatus = before
+
+    def _judge(self, session: pytest.Session, exit_status: int) -> Verdict:
+        self._fix(self._controller.plan())
+        plan = self._plan or Plan({})
+        stopped = str(session.shouldfail or session.shouldstop or "")
+        faults = self._all_faults()
+        reports = self._reports
+        while True:
+            evidence = self._ledger.evidence(plan, faults, stopped, exit_status)
+            verdict = self._masked(decide(self._requirements, plan, evidence))
+            failures = publish(verdict, reports)
+            if not failures:
+                break
+            # A report that can not be written is a fault of its own, which the others then have to tell.
+            faults += [(Fault.REPORT, text) for text in failures.values()]
+            reports = [path for path in reports if path not in failures]
+        if self._ledger.journal is not None:
+            self._ledger.journal.end(evidence)
+        return verdict
+
+    def _masked(self, verdict: Verdict) -> Verdict:
+        tree = self._context.masker.tree(msgspec.to_builtins(verdict))
+        return msgspec.convert(tree, Verdict)
+
+    def _all_faults(self) -> list[tuple[Fault, str]]:
+        faults = [*self._faults, *self._controller.faults]
+        faults += self._controller.disagreements(self._context.policy.digest)
+        if self._plan is None:
+            faults.append((Fault.PLAN_MISSING, "the session ended before its plan was fixed"))
+        if getattr(self._config.option, "lf", False):
+            faults.append((Fault.NARROWED, "--lf runs only the failures of the last run; run without it"))
+        if wall_clock() < self._started:
+            faults.append((Fault.CLOCK, "the clock went backwards, so no time in this session can be trusted"))
+        try:
+            if reload_policy(self._config).digest != self._context.policy.digest:
+                faults.append((Fault.POLICY_CHANGED, "pyproject.toml [tool.artisan] changed during the run"))
+        except SettingsError as error:
+            faults.append((Fault.POLICY_CHANGED, f"the policy changed during the run: {error}"))
+        return faults
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._verdict is not None:
+            terminal.write(terminalreporter, self._verdict)
+            self._told = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        if self._signal_before is not None:
+            signal.signal(signal.SIGTERM, self._signal_before)
+        self._controller.close()
+        self._close_journal()
+        reporter: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+        if self._verdict is None:
+            return
+        if self._told and reporter is not None:
+            github.announce(self._verdict, reporter.write_line)
+            terminal.write_last_line(reporter, self._verdict)
+        else:
+            # After an internal error, or without the terminal plugin, pytest prints no summary.
+            print("\n".join([*terminal.lines(self._verdict), self._verdict.line]), file=sys.stderr)
+            github.announce(self._verdict, print)
+
+    def _close_journal(self) -> None:
+        journal = self._ledger.journal
+        if journal is not None:
+            journal.close()
+            if self._verdict is not None and not self._keep_journal:
+                journal.path.unlink(missing_ok=True)

@@ -1,0 +1,105 @@
+"""Tables of TOML into typed, frozen structs, with errors that name the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class SettingsError(Exception):
+    """A setting that can not be used; its text is one line for the user."""
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table of settings; a field's name ends in its unit where it has one (`p95_ms`)."""
+
+    def lint(self) -> Iterator[str]:
+        """What is wrong with the values together, a line each."""
+        yield from ()
+
+
+AnyTable = TypeVar("AnyTable", bound=Table)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's tables; raises SettingsError where it can not be read or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.name}: {error}") from error
+
+
+def convert(data: object, kind: type[AnyTable], where: str) -> AnyTable:
+    """`data` as a `kind`; `where` names the file and table for the error. Raises SettingsError."""
+    _check_keys(data, kind, where)
+    _check_finite(data, where)
+    try:
+        table = msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        keys = path.rstrip("`").lstrip(".")
+        raise SettingsError(f"{where}{' ' + keys if keys else ''}: {_plain(text)}") from None
+    for complaint in table.lint():
+        raise SettingsError(f"{where} {complaint}")
+    return table
+
+
+def unknown_key(key: str, known: Iterable[str], where: str) -> SettingsError:
+    """The error for a key that does not exist, with the nearest that does."""
+    names = sorted(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
+    hint = f"the nearest is {near[0]!r}" if near else f"known: {', '.join(names)}"
+    return SettingsError(f"{where} has no key {key!r}; {hint}")
+
+
+def _check_keys(data: object, kind: type[msgspec.Struct], where: str) -> None:
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{where}: expected a table, got {type(data).__name__}")
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key, value in data.items():
+        if key not in fields:
+            raise unknown_key(str(key), fields, where)
+        for nested in _structs(fields[key].type):
+            entries = value if isinstance(value, list) else [value]
+            for entry in (entry for entry in entries if isinstance(entry, Mapping)):
+                _check_keys(entry, nested, f"{where} {key}")
+
+
+def _structs(annotation: object) -> Iterator[type[msgspec.Struct]]:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _structs(argument)
+
+
+def _check_finite(data: object, where: str) -> None:
+    """TOML can write nan and inf; as a limit either would decide nothing."""
+    if isinstance(data, float) and not math.isfinite(data):
+        raise SettingsError(f"{where}: {data} is no limit; give a finite number")
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            _check_finite(value, f"{where} {key}")
+    elif isinstance(data, list):
+        for value in data:
+            _check_finite(value, where)
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "").replace("Expected", "expected")
+
+
+def seconds(duration: str) -> float:
+    """A duration such as `500ms`, `30s`, `10min` or `1h` in seconds; raises ValueError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|min|h)", duration)
+    if match is None or float(match[1]) == 0:
+        raise ValueError(f"{duration!r} is no duration; write a number and one of {', '.join(_SECONDS)}, such as '30s'")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,234 @@
+"""What a session planned and what its items reported."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import SupportsFloat, SupportsIndex
+
+
+class Bound(StrEnum):
+    """Which side of a limit is allowed; only the first, the second and the last include the limit itself."""
+
+    AT_MOST = "at_most"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    ABOVE = "above"
+    EQUAL_TO = "equal_to"
+
+
+_HOLDS = {
+    Bound.AT_MOST: operator.le,
+    Bound.AT_LEAST: operator.ge,
+    Bound.BELOW: operator.lt,
+    Bound.ABOVE: operator.gt,
+    Bound.EQUAL_TO: operator.eq,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound and its number, in the unit of the measurement that carries it."""
+
+    bound: Bound
+    value: float
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` keeps the limit; NaN on either side never does."""
+        return bool(_HOLDS[self.bound](value, self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What the environment's baseline holds for a measurement; a `value` of None means that it holds nothing."""
+
+    value: float | None = None
+    unit: str = ""
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number with its unit and limit; `value` is finite, or None with the cause in `no_data`.
+
+    `item` is the node id of the item that measured it, filled in by the verdict.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    limit: Limit | None = None
+    n: int | None = None
+    interval: tuple[float, float] | None = None
+    no_data: str = ""
+    baseline: Baseline | None = None
+    item: str = ""
+
+
+def measured(
+    name: str,
+    value: SupportsFloat | None,
+    *,
+    unit: str,
+    at_most: SupportsFloat | None = None,
+    at_least: SupportsFloat | None = None,
+    below: SupportsFloat | None = None,
+    above: SupportsFloat | None = None,
+    equal_to: SupportsFloat | None = None,
+    n: SupportsIndex | None = None,
+    interval: tuple[SupportsFloat, SupportsFloat] | None = None,
+) -> Measurement:
+    """A measurement of exact built-in types, from whatever number type measured it.
+
+    None, NaN and infinities are kept as "no data" with their cause: a number that is not there is a fact, and it
+    blocks. Raises TypeError for what is no number or has not exactly one bound, ValueError for an impossible limit,
+    sample size or unit.
+    """
+    bounds = {"at_most": at_most, "at_least": at_least, "below": below, "above": above, "equal_to": equal_to}
+    given = {bound: limit for bound, limit in bounds.items() if limit is not None}
+    if len(given) != 1:
+        raise TypeError(f"{name}: give exactly one of {', '.join(bounds)}; got {', '.join(given) or 'none'}")
+    [(bound, number)] = given.items()
+    limit = Limit(Bound(bound), _number(f"{name}: {bound}", number))
+    if not math.isfinite(limit.value):
+        raise ValueError(f"{name}: the limit {bound}={limit.value} is not finite, so it decides nothing")
+    if not unit or unit != unit.strip():
+        raise ValueError(f"{name}: the unit {unit!r} is empty or padded; name one, such as 'ms', '%' or 'count'")
+    size = None if n is None else operator.index(n)
+    if size is not None and size < 0:
+        raise ValueError(f"{name}: a sample size of {size} is negative")
+    if interval is not None and limit.bound is Bound.EQUAL_TO:
+        raise TypeError(f"{name}: an interval can not decide equality; use at_most or at_least")
+    span = None if interval is None else (_number(name, interval[0]), _number(name, interval[1]))
+    measurement = Measurement(name, None, unit, limit, size)
+    if value is None:
+        return _without_data(measurement, "the value is None")
+    exact = _number(name, value)
+    if not math.isfinite(exact):
+        return _without_data(measurement, f"the value is {exact}")
+    if size == 0:
+        return _without_data(measurement, "the sample is empty (n=0)")
+    if span is not None and not span[0] <= exact <= span[1]:
+        return _without_data(measurement, f"the interval {span} does not hold the value {exact}")
+    return Measurement(name, exact, unit, limit, size, span)
+
+
+def no_evidence(name: str, cause: str) -> Measurement:
+    """The measurement of a check that could not measure anything."""
+    return Measurement(name, None, "count", Limit(Bound.AT_LEAST, 1), no_data=cause)
+
+
+def _number(what: str, value: SupportsFloat) -> float:
+    if isinstance(value, bool | str | bytes):
+        raise TypeError(f"{what}: {value!r} is {type(value).__name__}, not a number")
+    return float(value)
+
+
+def _without_data(measurement: Measurement, cause: str) -> Measurement:
+    return Measurement(measurement.name, None, measurement.unit, measurement.limit, measurement.n, no_data=cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A located statement of a tool; `path` is relative to the project's root, line and column count from 1."""
+
+    tool: str
+    rule: str
+    message: str
+    path: str
+    line: int
+    column: int = 1
+
+
+class Outcome(StrEnum):
+    """How an item ended; the later in this list, the worse."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    XFAILED = "xfailed"
+    XPASSED = "xpassed"
+    FLAKY = "flaky"
+    FAILED = "failed"
+    ERROR = "error"
+    CRASHED = "crashed"
+
+    @property
+    def badness(self) -> int:
+        return list(Outcome).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What one item reported.
+
+    `by_limit` says that the item failed because of its own measurements or findings, which then give the reasons.
+    `path` and `line` are where the item stands.
+    """
+
+    nodeid: str
+    outcome: Outcome
+    detail: str = ""
+    attempts: int = 1
+    measurements: tuple[Measurement, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    by_limit: bool = False
+    path: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The items collected for each gate, before the first one runs, and what kept some of them from running."""
+
+    gates: Mapping[str, tuple[str, ...]]
+    removed: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    skipped_modules: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan's lines, whatever the order in which the items were collected."""
+        lines = [f"{gate}\t{nodeid}" for gate, nodeids in self.gates.items() for nodeid in nodeids]
+        for kind in ("removed", "skipped_modules", "overrides"):
+            lines += [f"{kind}\t{nodeid}\t{text}" for nodeid, text in getattr(self, kind).items()]
+        lines += [f"withheld\t{nodeid}" for nodeid in self.withheld]
+        return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogatepass")).hexdigest()
+
+
+class Fault(StrEnum):
+    """What can go wrong with a session as a whole."""
+
+    EXIT_STATUS = "exit_status"
+    COLLECTION_ERROR = "collection_error"
+    INTERRUPTED = "interrupted"
+    INTERNAL_ERROR = "internal_error"
+    WORKER_LOST = "worker_lost"
+    PLAN_MISSING = "plan_missing"
+    PLANS_DISAGREE = "plans_disagree"
+    POLICY_CHANGED = "policy_changed"
+    CLOCK = "clock"
+    NARROWED = "narrowed"
+    UNFINISHED = "unfinished"
+    REPORT = "report"
+    BASELINE = "baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a session's items reported.
+
+    `passed` holds the items that passed plainly, once, with nothing to record; `results` all others. `seconds` is the
+    time that each gate's items took. `stopped` says why the session ended early, where it did.
+    """
+
+    passed: frozenset[str] = frozenset()
+    results: tuple[ItemResult, ...] = ()
+    faults: tuple[tuple[Fault, str], ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    stopped: str = ""
+    exit_status: int = 0

@@ -1,0 +1,123 @@
+"""Gates under pytest-xdist: plans handed in by the workers, and items that run alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_artisan.verdict.evidence import Fault, Plan
+
+_RUN = "artisan_run"
+_PLAN = "artisan_plan"
+
+
+class HandedIn(msgspec.Struct, frozen=True):
+    """What a worker hands in before its first item runs."""
+
+    policy: str
+    plan: Plan
+
+
+class Controller:
+    """The controller's side: it never sees an item, so it reads the plan of its workers."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="artisan-run-"))
+        self._plans: dict[str, HandedIn] = {}
+        self._workers: list[str] = []
+        self.faults: list[tuple[Fault, str]] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[_RUN] = str(self._folder)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        worker = str(node.gateway.id)
+        self._workers.append(worker)
+        path = self._folder / f"{worker}.json"
+        if path.exists():
+            self._plans[worker] = msgspec.json.decode(path.read_bytes(), type=HandedIn)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object | None) -> None:
+        worker = str(node.gateway.id)
+        if error is not None:
+            self.faults.append((Fault.WORKER_LOST, f"worker {worker} was lost: {error}"))
+        # A worker on another host can not write into this one's folder; its plan comes with its last words.
+        text = getattr(node, "workeroutput", {}).get(_PLAN)
+        if text is not None:
+            self._plans.setdefault(worker, msgspec.json.decode(text, type=HandedIn))
+
+    def plan(self) -> Plan | None:
+        """The plan that was handed in first; None before that."""
+        return next((handed.plan for handed in self._plans.values()), None)
+
+    def disagreements(self, policy_digest: str) -> list[tuple[Fault, str]]:
+        """Workers without a plan, with another plan, or with another policy."""
+        faults: list[tuple[Fault, str]] = []
+        digests = {worker: handed.plan.digest for worker, handed in self._plans.items()}
+        for worker in self._workers:
+            handed = self._plans.get(worker)
+            if handed is None:
+                faults.append((Fault.PLAN_MISSING, f"worker {worker} handed in no plan"))
+            elif handed.policy != policy_digest:
+                faults.append((Fault.PLANS_DISAGREE, f"worker {worker} read another policy ({handed.policy[:12]})"))
+            elif digests[worker] != next(iter(digests.values())):
+                faults.append((Fault.PLANS_DISAGREE, f"worker {worker} collected another plan than the others"))
+        return faults
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def hand_in(config: pytest.Config, policy_digest: str, plan: Plan) -> None:
+    """A worker's plan, on its way before its first item runs."""
+    text = msgspec.json.encode(HandedIn(policy_digest, plan)).decode()
+    workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+    folder = Path(workerinput[_RUN])
+    if folder.is_dir():
+        (folder / f"{workerinput['workerid']}.json").write_text(text, encoding="utf-8")
+    else:
+        config.workeroutput[_PLAN] = text  # type: ignore[attr-defined]
+
+
+class Turnstile:
+    """A readers/writer lock on two files: an exclusive item runs while no other item of any worker runs.
+
+    Whoever wants in passes the gate, which an exclusive item keeps until it has left: so none waits forever. The
+    kernel releases the locks of a worker that dies.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        place = Path(config.workerinput[_RUN])  # type: ignore[attr-defined]
+        folder = place if place.is_dir() else Path(tempfile.gettempdir())
+        name = config.workerinput["testrunuid"]  # type: ignore[attr-defined]
+        self._gate, self._room = (
+            os.open(folder / f"{name}.{part}", os.O_RDWR | os.O_CREAT, 0o600) for part in ("gate", "room")
+        )
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        alone = item.get_closest_marker("exclusive") is not None
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            if not alone:
+                fcntl.flock(self._gate, fcntl.LOCK_UN)
+            return (yield)
+        finally:
+            fcntl.flock(self._room, fcntl.LOCK_UN)
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def pytest_unconfigure(self) -> None:
+        os.close(self._gate)
+        os.close(self._room)

@@ -26,7 +26,7 @@ def activate(config: pytest.Config) -> None:
             raise pytest.UsageError("--artisan-report needs --artisan-gates: without them there is no verdict")
         register(Withholding(context), "artisan-withholding")
         return
-    if option.collectonly:
+    if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         register(Collecting(config), "artisan-collecting")
         return
     if getattr(option, "dist", "no") == "each":

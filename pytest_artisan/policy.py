@@ -78,15 +78,10 @@ class Policy:
     ) -> Requirements:
         """What `decide` needs to know; by default a gate is required where it applies to this project."""
         left_out: dict[str, str] = {}
-        for gate in () if selected else self.gates.values():
-            if self.core.required is not None:
-                reason = None if gate.name in self.core.required else "not required by the policy"
-            else:
-                reason = gate.absent(self.project)
-                if gate.name in self.configured or gate.name in planned:
-                    reason = None
+        for name, gate in () if selected else self.gates.items():
+            reason = self._left_out(gate, planned)
             if reason is not None:
-                left_out[gate.name] = reason
+                left_out[name] = reason
         required = selected or tuple(name for name in self.gates if name not in left_out)
         return Requirements(
             purpose=purpose,
@@ -97,9 +92,17 @@ class Policy:
             expected=tuple(Expected(e.outcome, e.why, e.item, e.reason) for e in self.core.expected),
             min_items={name: getattr(self.tables[name], "min_items", 1) for name in required},
             partial=(*selected, *partial),
-            left_out=left_out,
+            left_out={name: reason for name, reason in left_out.items() if name not in planned},
             unconfigured={name: _unconfigured(self.gates[name]) for name in required},
         )
+
+    def _left_out(self, gate: Gate, planned: Iterable[str]) -> str | None:
+        """Why a gate is not required, by the policy's own rule; None where it is."""
+        if self.core.required is not None:
+            return None if gate.name in self.core.required else "not required by the policy"
+        if gate.name in self.configured or gate.name in planned:
+            return None
+        return gate.absent(self.project)
 
 
 def _unconfigured(gate: Gate) -> str:

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -26,6 +27,11 @@ from pytest_artisan.verdict.evidence import Fault, Plan
 from pytest_artisan.xdist import Controller, Turnstile, hand_in
 
 wall_clock = time.time
+
+
+def _exit_worse(pid: int, leave: Callable[[int], NoReturn], status: int) -> NoReturn:
+    """Leave without a verdict, and so never with 0; a forked child may."""
+    leave(1 if status == 0 and os.getpid() == pid else status)
 
 
 class Collecting:
@@ -75,6 +81,7 @@ class GateSession:
         self._told = False
         self._started = wall_clock()
         self._signal_before: Any = None
+        self._exit_before = os._exit
         self._keep_journal = config.option.artisan_journal is not None
         config.pluginmanager.register(self._controller, "artisan-xdist")
 
@@ -91,6 +98,8 @@ class GateSession:
             # The verdict of an earlier run must not be taken for this one's, should this one die.
             report.unlink(missing_ok=True)
         self._open_journal()
+        self._exit_before = os._exit
+        os._exit = partial(_exit_worse, os.getpid(), self._exit_before)
         with suppress(ValueError):  # not in the main thread
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 self._signal_before = signal.signal(signal.SIGTERM, self._terminated)
@@ -220,6 +229,7 @@ class GateSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
+        os._exit = self._exit_before
         if self._signal_before is not None:
             signal.signal(signal.SIGTERM, self._signal_before)
         self._controller.close()

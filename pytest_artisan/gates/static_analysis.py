@@ -109,12 +109,12 @@ def _mypy_evidence(project: Project, table: StaticAnalysis, answer: tools.Answer
 def _evidence(
     tool: str, answer: tools.Answer, read: Callable[[], Iterator[Finding]], allowed: int, files: int
 ) -> CheckEvidence:
-    """Count the findings; the exit status must agree with them: 0 without any, 1 with some."""
+    """Count the findings; the exit status must agree with them: 0 without any, else not."""
     try:
         findings = tuple(read())
-    except (ValueError, KeyError, TypeError) as error:
-        raise NoEvidence(f"{tool} answered what can not be read: {type(error).__name__}: {error}") from None
-    if answer.status != (1 if findings else 0):
+    except (ValueError, KeyError, TypeError):
+        raise NoEvidence(f"{tool} answered what can not be read: {_last_line(answer)}") from None
+    if (answer.status == 0) != (not findings):
         raise NoEvidence(f"{tool} ended with {answer.status} and {len(findings)} findings: {_last_line(answer)}")
     name = {"ruff": "ruff findings", "mypy": "mypy errors"}[tool]
     count = measured(name, len(findings), unit="count", at_most=allowed)

@@ -21,6 +21,9 @@ _PASSED_ON = (
     "XDG_CACHE_HOME",
 )  # fmt: skip
 
+# A project's tools are those of its own virtual environment, also where that is not activated.
+BESIDE_PYTHON = str(Path(sys.executable).parent)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,7 +41,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def locate(tool: str) -> str:
     """The tool's path, first beside this interpreter, then on PATH; raises NoEvidence where it is missing."""
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    places = os.pathsep.join([BESIDE_PYTHON, os.environ.get("PATH", os.defpath)])
     found = shutil.which(tool, path=places)
     if found is None:
         raise NoEvidence(f"{tool} is not installed")

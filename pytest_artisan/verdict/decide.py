@@ -126,13 +126,16 @@ def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdic
     names = dict.fromkeys([*plan.gates, *requirements.required])
     judged = [_judge_gate(case, name) for name in names]
     gates = tuple(gate for gate, _ in judged)
-    found = [reason for _, reasons in judged for reason in reasons]
-    reasons = [*_session_reasons(case, found), *_module_reasons(case), *found]
+    reasons = [*_session_reasons(case), *_module_reasons(case), *(r for _, found in judged for r in found)]
     local = requirements.purpose is Purpose.LOCAL
     optional = set(requirements.local_optional if local else ()) & set(requirements.required)
     excused = tuple(g.name for g in gates if g.state is State.NO_EVIDENCE and g.name in optional)
     binding = set(requirements.required) - set(excused)
-    blocking = tuple(r for r in reasons if _blocks(r, binding))
+    blocking = [r for r in reasons if _blocks(r, binding)]
+    status = evidence.exit_status
+    if status != 0 and (status != 1 or not blocking):
+        # Status 1 is pytest's word for failed items, which have reasons of their own.
+        blocking.insert(0, _session(Code.SESSION, f"pytest ended with exit status {status}", Fault.EXIT_STATUS))
     return Verdict(
         go=not blocking,
         purpose=requirements.purpose,
@@ -140,7 +143,7 @@ def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdic
         partial=requirements.partial,
         no_evidence=excused,
         gates=gates,
-        reasons=blocking,
+        reasons=tuple(blocking),
         warnings=(*(r for r in reasons if not _blocks(r, binding)), *_unused(case)),
         left_out=requirements.left_out,
         withheld=plan.withheld,
@@ -301,12 +304,9 @@ def _session(code: Code, text: str, subject: str = "", remedy: str = "") -> Reas
     return Reason(code, State.NO_EVIDENCE, text, "", subject, remedy)
 
 
-def _session_reasons(case: _Case, found: Iterable[Reason]) -> Iterator[Reason]:
+def _session_reasons(case: _Case) -> Iterator[Reason]:
     for fault, text in case.seen.faults:
         yield _session(Code.SESSION, text, fault)
-    explained = case.seen.exit_status == 1 and any(r.state is State.NO_GO for r in found)
-    if case.seen.exit_status != 0 and not explained:
-        yield _session(Code.SESSION, f"pytest ended with exit status {case.seen.exit_status}", Fault.EXIT_STATUS)
     known = {nodeid for nodeids in case.plan.gates.values() for nodeid in nodeids}
     for nodeid in sorted((case.seen.passed | case.results.keys()) - known):
         yield _session(Code.UNPLANNED, "reported, but not in the plan", nodeid)

@@ -1,0 +1,86 @@
+"""A project under test: its files, its sessions, and what they answered."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_artisan.reports.machine import Document
+from pytest_artisan.verdict.decide import Verdict
+
+_INHERITED = ("CI", "PYTEST_", "GITHUB_", "ARTISAN_", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COV_", "COVERAGE_")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One session: its exit status, its output, and its JSON report where it wrote one."""
+
+    status: int
+    out: str
+    err: str
+    verdict: Verdict | None
+
+    @property
+    def last_line(self) -> str:
+        return (self.out.rstrip().splitlines() or [""])[-1]
+
+    @property
+    def told(self) -> str:
+        """Every reason as one text."""
+        reasons = self.verdict.reasons if self.verdict else ()
+        return "\n".join(f"{r.gate}|{r.code}|{r.subject}|{r.text}" for r in reasons)
+
+    def state(self, gate: str) -> str:
+        assert self.verdict is not None
+        [found] = [g for g in self.verdict.gates if g.name == gate]
+        return str(found.state)
+
+
+class Project:
+    """A project in a folder of its own, with a policy that requires the unit gate."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path: Path = pytester.path
+        self.report = self.path / "verdict.json"
+        self.policy('required = ["unit"]')
+
+    def policy(self, text: str) -> None:
+        self.write("pyproject.toml", f"[tool.pytest.ini_options]\n[tool.artisan]\n{textwrap.dedent(text)}\n")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    def tests(self, text: str, name: str = "test_it.py") -> Path:
+        return self.write(name, "import pytest\n" + textwrap.dedent(text))
+
+    def run(self, *arguments: str, gates: str = "--artisan-gates", subprocess: bool = False) -> Run:
+        """A session with gates and a JSON report."""
+        return self.plain(*filter(None, [gates]), "--artisan-report=verdict.json", *arguments, subprocess=subprocess)
+
+    def plain(self, *arguments: str, subprocess: bool = False) -> Run:
+        """A session with just these arguments."""
+        start = self.pytester.runpytest_subprocess if subprocess else self.pytester.runpytest_inprocess
+        # Only the plugins that a test may need: loading all that are installed takes longer than a session.
+        result = start(*(f"-p{name}" for name in ("artisan", "xdist", "timeout", "rerunfailures")), *arguments)
+        found = self.report.read_bytes() if self.report.is_file() else None
+        verdict = msgspec.json.decode(found, type=Document).verdict if found else None
+        return Run(int(result.ret), result.stdout.str(), result.stderr.str(), verdict)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """An empty project; nothing of the session around it reaches the sessions in it."""
+    for name in list(os.environ):
+        if name.startswith(_INHERITED):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return Project(pytester)

@@ -1,0 +1,186 @@
+"""The fault matrix: whatever goes wrong, the answer is never GO, and the reason names the cause."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from conftest import Project
+from pytest_artisan import session
+from pytest_artisan.gates import tools
+
+Prepare = Callable[[Project, pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault: how it is brought about, and what the reason must say."""
+
+    name: str
+    reason: str
+    tests: str = "def test_one(): pass\n"
+    arguments: tuple[str, ...] = ()
+    conftest: str = ""
+    subprocess: bool = False
+    gates: str = "--artisan-gates"
+    prepare: Prepare = lambda project, monkeypatch: None
+    whole: bool = True
+
+
+def _tool(script: str, policy: str = "") -> Prepare:
+    """A fake Ruff in the place of the real one; an empty script leaves none."""
+
+    def prepare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        project.policy(f'required = ["static_analysis"]\n[tool.artisan.static_analysis]\nmypy = []\n{policy}')
+        project.write("src/a.py", "x = 1\n")
+        folder = project.path / "bin"
+        folder.mkdir()
+        if script:
+            path = folder / "ruff"
+            path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setattr(tools, "BESIDE_PYTHON", str(folder))
+        monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+    return prepare
+
+
+def _backwards(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([1_000_000.0])
+    monkeypatch.setattr(session, "wall_clock", lambda: next(times, 999_000.0))
+
+
+def _real_ruff_that_sees_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.policy('required = ["static_analysis"]\n[tool.artisan.static_analysis]\nmypy = []')
+    project.write("src/a.py", "import os\n")
+    project.write("ruff.toml", 'exclude = ["*"]\n')
+
+
+def _failed_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = project.path / ".pytest_cache/v/cache"
+    cache.mkdir(parents=True)
+    (cache / "lastfailed").write_text('{"test_it.py::test_one": true}', encoding="utf-8")
+
+
+MEASURE = "def test_one(gate): gate.measure({})\n"
+LISTING = 'case "$*" in *--show-files*) echo "$PWD/src/a.py"; exit 0;; esac\n'
+TWO = "def test_one(): pass\ndef test_two(): pass\n"
+KILL = "import os, signal\ndef test_a(): pass\ndef test_b(): os.kill(os.getpid(), signal.SIGKILL)\n" + "".join(
+    f"def test_more_{i}(): pass\n" for i in range(8)
+)
+
+FAULTS = [
+    Fault("all skipped", r"skipped: no luck", "def test_one(): pytest.skip('no luck')\n"),
+    Fault("one skipped", r"test_two\|skipped: rain", "def test_one(): pass\ndef test_two(): pytest.skip('rain')\n"),
+    Fault("module skipped", r"module skipped: .*nowhere", "pytest.importorskip('nowhere')\ndef test_one(): pass\n"),
+    Fault("xfail", r"xfailed\|.*bug 7", "@pytest.mark.xfail(reason='bug 7')\ndef test_one(): assert 0\n"),
+    Fault("xpass", r"xpassed\|.*expects a failure", "@pytest.mark.xfail\ndef test_one(): pass\n"),
+    Fault("strict xpass", r"failed\|.*XPASS", "@pytest.mark.xfail(strict=True)\ndef test_one(): pass\n"),
+    Fault("-k", r"test_two\|deselected by -k 'one'", TWO, ("-k", "one")),
+    Fault("-m", r"test_two\|deselected by -m 'not slow'", "def test_one(): pass\n@pytest.mark.slow\ndef test_two(): 1\n",
+          ("-m", "not slow", "-W", "ignore")),
+    Fault("--deselect", r"test_two\|deselected by --deselect", TWO, ("--deselect=test_it.py::test_two",)),
+    Fault("a conftest drops items", r"test_two\|deselected by a plugin or a conftest", TWO,
+          conftest="def pytest_collection_modifyitems(items): del items[1:]\n"),
+    Fault("-x", r"test_two\|did not run: stopping after 1 failures",
+          "def test_one(): assert 0\ndef test_two(): pass\n", ("-x",)),
+    Fault("--maxfail with workers", r"did not run: stopping after 1 failures",
+          "def test_0(): assert 0\n" + "".join(f"def test_{i}(): pass\n" for i in range(1, 40)),
+          ("-n", "2", "--maxfail=1")),
+    Fault("--lf", r"--lf runs only the failures", TWO, ("--lf",), prepare=_failed_before),
+    Fault("collection error", r"test_it.py could not be collected", "import nowhere\n"),
+    Fault("fixture error", r"error\|.*in setup: .*no glue",
+          "@pytest.fixture\ndef f(): raise ValueError('no glue')\ndef test_one(f): pass\n"),
+    Fault("unknown fixture", r"error\|.*fixture 'nowhere' not found", "def test_one(nowhere): pass\n"),
+    Fault("teardown error", r"error\|.*in teardown: .*leak",
+          "@pytest.fixture\ndef f():\n    yield\n    raise ValueError('leak')\ndef test_one(f): pass\n"),
+    Fault("zero items", r"unit\|no_items\|\|no test was collected", "x = 1\n"),
+    Fault("duplicate ids", r"collected 2 times under one id", conftest=(
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_pycollect_makeitem(collector, name, obj):\n"
+        "    if name == 'test_one':\n"
+        "        return [pytest.Function.from_parent(collector, name=name) for _ in range(2)]\n")),
+    Fault("worker killed", r"test_b\|crashed its process", KILL, ("-n", "2"), subprocess=True),
+    Fault("only worker killed", r"did not run", KILL, ("-n", "1", "--max-worker-restart=0"), subprocess=True),
+    Fault("KeyboardInterrupt", r"interrupted: KeyboardInterrupt", "def test_one(): raise KeyboardInterrupt\n",
+          subprocess=True),
+    Fault("pytest.exit", r"interrupted: Exit.*enough", "def test_one(): pytest.exit('enough', returncode=0)\n"),
+    Fault("os._exit(0)", r"", "import os\ndef test_one(): pass\ndef test_two(): os._exit(0)\n",
+          subprocess=True, whole=False),
+    Fault("SIGTERM", r"terminated by SIGTERM",
+          "import os, signal\ndef test_one(): os.kill(os.getpid(), signal.SIGTERM)\n", subprocess=True),
+    Fault("measurement NaN", r"p95: no data: the value is nan", MEASURE.format("'p95', float('nan'), unit='ms', at_most=1")),
+    Fault("measurement inf", r"p95: no data: the value is inf", MEASURE.format("'p95', float('inf'), unit='ms', at_least=1")),
+    Fault("measurement None", r"p95: no data: the value is None", MEASURE.format("'p95', None, unit='ms', at_most=1")),
+    Fault("empty sample", r"p95: no data: the sample is empty", MEASURE.format("'p95', 0, unit='ms', at_most=1, n=0")),
+    Fault("wrong unit", r"p95 is measured in ms \(\[tool.artisan.load_smoke\] p95_ms\), not in s",
+          "@pytest.mark.load_smoke\n" + MEASURE.format("'p95', 1.8, unit='s', at_most=2500"), gates="--artisan-gates=load_smoke"),
+    Fault("two units", r"p95 is measured in ms and in s",
+          "def test_one(gate): gate.measure('p95', 1, unit='ms', at_most=2)\n"
+          "def test_two(gate): gate.measure('p95', 1, unit='s', at_most=2)\n"),
+    Fault("limit missing", r"give exactly one of at_most", MEASURE.format("'p95', 1, unit='ms'")),
+    Fault("limit violated", r"p95 2731 ms > 2500 ms, n=300", MEASURE.format("'p95', 2731, unit='ms', at_most=2500, n=300")),
+    Fault("sample too small", r"reaches over the limit",
+          MEASURE.format("'p95', 2400, unit='ms', at_most=2500, n=30, interval=(1900, 2900)")),
+    Fault("subtest fails", r"test_one\|failed",
+          "def test_one(subtests):\n    with subtests.test('part'): assert 0\n"),
+    Fault("passed on retry", r"FLAKY: passed only when it was retried",
+          "n = []\ndef test_one():\n    n.append(1)\n    assert len(n) > 1\n", ("--reruns=2",)),
+    Fault("passed on retry in a worker", r"FLAKY: passed only when it was retried",
+          "n = []\ndef test_one():\n    n.append(1)\n    assert len(n) > 1\n", ("--reruns=2", "-n", "1")),
+    Fault("timeout", r"failed\|.*Timeout", "import time\ndef test_one(): time.sleep(30)\n", ("--timeout=0.2",)),
+    Fault("value of another type in a worker", r"internal error|did not run",
+          "import numpy\ndef test_one(record_property): record_property('x', numpy.float64(1))\n", ("-n", "1")),
+    Fault("plans disagree", r"collected another plan",
+          "import os\ndef test_one(): pass\n@pytest.mark.parametrize('p', [os.getpid()])\ndef test_two(p): pass\n", ("-n", "2")),
+    Fault("tool missing", r"ruff: no data: ruff is not installed", prepare=_tool("")),
+    Fault("tool crashing", r"ruff: no data: ruff was killed by SIGSEGV", prepare=_tool("kill -SEGV $$")),
+    Fault("tool failing", r"ruff: no data: ruff answered what can not be read: panicked", prepare=_tool(LISTING + "echo panicked >&2; exit 101")),
+    Fault("tool hanging", r"ruff: no data: ruff did not end within 0.2 s",
+          prepare=_tool("sleep 60 & wait", "timeout_s = 0.2")),
+    Fault("tool printing garbage", r"ruff: no data: ruff answered what can not be read: <html>",
+          prepare=_tool(LISTING + "echo '<html>'; exit 0")),
+    Fault("tool hiding its findings", r"ruff: no data: ruff ended with 1 and 0 findings",
+          prepare=_tool(LISTING + "echo '[]'; exit 1")),
+    Fault("tool that checks no file", r"ruff: no data: ruff checks no file", prepare=_real_ruff_that_sees_nothing),
+    Fault("policy changed during the run", r"changed during the run",
+          "def test_one(): open('pyproject.toml', 'a').write('local_optional = [\"kpi\"]')\n"),
+    Fault("policy broken during the run", r"changed during the run",
+          "def test_one(): open('pyproject.toml', 'a').write('[[[')\n"),
+    Fault("clock going backwards", r"the clock went backwards", prepare=_backwards),
+    Fault("report not writable", r"", "import os\ndef test_one(): os.mkdir('verdict.json')\n", whole=False),
+    Fault("internal error", r"internal error: .*broken plugin",
+          conftest="def pytest_runtest_logreport(report): raise RuntimeError('broken plugin')\n"),
+    Fault("another plugin fails at the end", r"a plugin failed at the session's end: .*late",
+          conftest="def pytest_sessionfinish(): raise RuntimeError('late')\n"),
+    Fault("another plugin fails the session", r"exit status 1",
+          conftest="import pytest\n@pytest.hookimpl(trylast=True)\n"
+                   "def pytest_sessionfinish(session): session.exitstatus = 1\n"),
+    Fault("a partial run for a release", r"a release needs every gate", gates="--artisan-gates=unit",
+          arguments=("--artisan-purpose=release",)),
+    Fault("a narrowed run for a release", r"limited to only test_it.py", arguments=("test_it.py", "--artisan-purpose=release")),
+    Fault("--setup-only", r"did not run", arguments=("--setup-only",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_never_go(fault: Fault, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.tests(fault.tests)
+    if fault.conftest:
+        project.write("conftest.py", fault.conftest)
+    fault.prepare(project, monkeypatch)
+    project.report.write_text("GO of an earlier run", encoding="utf-8")
+    run = project.run(*fault.arguments, gates=fault.gates, subprocess=fault.subprocess)
+    assert run.status != 0
+    assert not re.search(r"^GO", run.out, re.MULTILINE)
+    if fault.whole:
+        assert run.verdict is not None
+        assert not run.verdict.go
+        assert re.search(fault.reason, run.told), run.told
+        assert re.search(r"^NO-GO$", run.out + "\n" + run.err, re.MULTILINE)
+    else:
+        assert not project.report.is_file(), "a report that is not whole must be absent"

@@ -29,4 +29,9 @@ def stage(path: Path, text: str) -> Path:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by a file that holds `text`; on any error `path` stays as it was. Raises OSError."""
-    os.replace(stage(path, text), path)
+    staged = stage(path, text)
+    try:
+        os.replace(staged, path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise

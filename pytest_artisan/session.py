@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -23,7 +24,7 @@ from pytest_artisan.reports import github, terminal
 from pytest_artisan.reports.publish import publish
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
-from pytest_artisan.verdict.evidence import Fault, Plan
+from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
 from pytest_artisan.xdist import Controller, Turnstile, hand_in
 
 wall_clock = time.time
@@ -187,7 +188,7 @@ class GateSession:
         self._fix(self._controller.plan())
         plan = self._plan or Plan({})
         stopped = str(session.shouldfail or session.shouldstop or "")
-        faults = self._all_faults()
+        faults = [*self._all_faults(), *self._vanished(self._ledger.evidence(plan))]
         reports = self._reports
         while True:
             evidence = self._ledger.evidence(plan, faults, stopped, exit_status)
@@ -201,6 +202,15 @@ class GateSession:
         if self._ledger.journal is not None:
             self._ledger.journal.end(evidence)
         return verdict
+
+    def _vanished(self, evidence: Evidence) -> list[tuple[Fault, str]]:
+        """What the baseline holds, and a whole run did not measure: a deleted test must not look like a good one."""
+        if self._context.baselines is None or self._requirements.partial:
+            return []
+        told = [replace(m, item=result.nodeid) for result in evidence.results for m in result.measurements]
+        missing = self._context.baselines.missing(told)
+        held = f"the baseline of {self._requirements.environment} holds"
+        return [(Fault.BASELINE, f"{held} {entry.name} of {entry.item}, which was not measured") for entry in missing]
 
     def _masked(self, verdict: Verdict) -> Verdict:
         tree = self._context.masker.tree(msgspec.to_builtins(verdict))

@@ -16,7 +16,10 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class SettingsError(Exception):
-    """A setting that can not be used; its text is one line for the user."""
+    """A setting that can not be used; its text is one line for the user, whatever it quotes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(c if c.isprintable() else " " for c in text))
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,7 +51,11 @@ def convert(data: object, kind: type[AnyTable], where: str) -> AnyTable:
         text, _, path = str(error).partition(" - at `$")
         keys = path.rstrip("`").lstrip(".")
         raise SettingsError(f"{where}{' ' + keys if keys else ''}: {_plain(text)}") from None
-    for complaint in table.lint():
+    try:
+        complaints = list(table.lint())
+    except ArithmeticError:
+        raise SettingsError(f"{where}: a number is too large or too small to reckon with") from None
+    for complaint in complaints:
         raise SettingsError(f"{where} {complaint}")
     return table
 
@@ -85,6 +92,8 @@ def _check_finite(data: object, where: str) -> None:
     """TOML can write nan and inf; as a limit either would decide nothing."""
     if isinstance(data, float) and not math.isfinite(data):
         raise SettingsError(f"{where}: {data} is no limit; give a finite number")
+    if isinstance(data, int) and abs(data) >= 2**53:
+        raise SettingsError(f"{where}: {data} is too large; canonical JSON, and so the digest, ends below 2**53")
     if isinstance(data, Mapping):
         for key, value in data.items():
             _check_finite(value, f"{where} {key}")

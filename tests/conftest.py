@@ -10,6 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+# Whole, and once: pytester forgets what a session imported, and a forgotten module can not be patched.
+import pytest_artisan.activation
+import pytest_artisan.cli  # noqa: F401
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.verdict.decide import Verdict
 

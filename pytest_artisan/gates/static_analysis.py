@@ -95,7 +95,7 @@ def _mypy_evidence(project: Project, table: StaticAnalysis, answer: tools.Answer
     files = len(_mypy_sources(answer))
 
     def read() -> Iterator[Finding]:
-        for line in answer.stdout.splitlines():
+        for line in filter(None, answer.stdout.splitlines()):
             entry = json.loads(line)
             if entry["severity"] == "error":
                 path = _relative(project, entry["file"])

@@ -41,8 +41,10 @@ class Baselines:
         entry = self._entries.get((item, name))
         return Baseline() if entry is None else Baseline(entry.value, entry.unit, entry.interval)
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def missing(self, measured: Iterable[Measurement]) -> list[Entry]:
+        """The recorded measurements that are not among `measured`."""
+        seen = {(m.item, m.name) for m in measured}
+        return [entry for key, entry in self._entries.items() if key not in seen]
 
 
 def path_of(root: Path, environment: str) -> Path:

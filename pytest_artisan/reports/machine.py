@@ -31,8 +31,17 @@ class Document:
 
 def as_json(verdict: Verdict) -> str:
     """The verdict by the schema of `json_schema`."""
-    document = msgspec.json.encode(Document(VERSION, verdict.line, verdict))
-    return msgspec.json.format(document, indent=2).decode() + "\n"
+    document = Document(VERSION, verdict.line, verdict)
+    try:
+        encoded = msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        encoded = _without_surrogates(json.dumps(msgspec.to_builtins(document), ensure_ascii=False)).encode()
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def _without_surrogates(text: str) -> str:
+    """A test's text may hold half a character, which no encoding of JSON can."""
+    return text.encode(errors="replace").decode()
 
 
 def json_schema() -> dict[str, Any]:
@@ -54,7 +63,8 @@ def as_sarif(verdict: Verdict) -> str:
     rules = sorted({str(result["ruleId"]) for result in results})
     driver = {"name": "pytest-artisan", "informationUri": _INFORMATION, "rules": [{"id": rule} for rule in rules]}
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
-    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+    return _without_surrogates(json.dumps(log, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _results(verdict: Verdict) -> Iterator[dict[str, Any]]:
@@ -69,7 +79,7 @@ def _results(verdict: Verdict) -> Iterator[dict[str, Any]]:
 
 def _result(rule: str, level: str, text: str, place: Finding | Reason) -> dict[str, Any]:
     region = {"startLine": max(place.line, 1), "startColumn": max(getattr(place, "column", 1), 1)}
-    location = {"artifactLocation": {"uri": quote(place.path)}, "region": region}
+    location = {"artifactLocation": {"uri": quote(place.path, errors="surrogatepass")}, "region": region}
     return {
         "ruleId": rule,
         "level": level,

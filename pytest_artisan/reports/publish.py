@@ -19,7 +19,7 @@ def publish(verdict: Verdict, paths: Iterable[Path]) -> dict[Path, str]:
     """Write all reports, or none where one can not be written; returns what went wrong, by path."""
     staged: dict[Path, Path] = {}
     failures: dict[Path, str] = {}
-    for path in paths:
+    for path in dict.fromkeys(paths):
         try:
             staged[path] = stage(path, RENDERERS[path.suffix](verdict))
         except OSError as error:

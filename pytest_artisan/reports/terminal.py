@@ -16,18 +16,18 @@ _SHOWN = 40
 
 def lines(verdict: Verdict) -> list[str]:
     """All lines but the last, without colour."""
-    return [text for text, _ in _styled(verdict)]
+    return [_one_line(text) for text, _ in _styled(verdict)]
 
 
 def write(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
     """The section of a session's summary."""
     reporter.section("artisan gates")
     for text, colour in _styled(verdict):
-        reporter.write_line(text, **({colour: True} if colour else {}))
+        reporter.write_line(_one_line(text), **({colour: True} if colour else {}))
 
 
 def write_last_line(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
-    reporter.write_line(verdict.line, bold=True, green=verdict.go, red=not verdict.go)
+    reporter.write_line(_one_line(verdict.line), bold=True, green=verdict.go, red=not verdict.go)
 
 
 def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -40,13 +40,13 @@ def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "", ""
     told = grouped(verdict.reasons)
     for entry in told[:_SHOWN]:
-        yield f"{entry.first.state.replace('_', '-')} {_one_line(entry.text)}", "red"
+        yield f"{entry.first.state.replace('_', '-')} {entry.text}", "red"
         if entry.first.remedy:
-            yield f'  to declare it, add to "expected" in [tool.artisan]: {_one_line(entry.first.remedy)}', ""
+            yield f'  to declare it, add to "expected" in [tool.artisan]: {entry.first.remedy}', ""
     if len(told) > _SHOWN:
         yield f"and {len(told) - _SHOWN} reasons more, in the report files", "red"
     for entry in grouped(verdict.warnings):
-        yield f"warning {_one_line(entry.text)}", "yellow"
+        yield f"warning {entry.text}", "yellow"
     for note in notes(verdict):
         yield note, ""
 

@@ -109,12 +109,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """All that was asked and all that was seen, with the worst result of each item."""
+    """All that was asked and all that was seen, with the results of each item, the worst first."""
 
     asked: Requirements
     plan: Plan
     seen: Evidence
-    results: Mapping[str, ItemResult]
+    results: Mapping[str, list[ItemResult]]
+
+    def worst(self, nodeid: str) -> Outcome:
+        return self.results[nodeid][0].outcome
 
     def declared(self, outcome: str, nodeid: str, reason: str) -> bool:
         return any(e.matches(outcome, nodeid, reason) for e in self.asked.expected)
@@ -122,14 +125,14 @@ class _Case:
 
 def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdict:
     """The verdict. Total: any input has one, and GO needs evidence for every requirement."""
-    case = _Case(requirements, plan, evidence, _worst_by_item(evidence.results))
+    case = _Case(requirements, plan, evidence, _by_item(evidence.results))
     names = dict.fromkeys([*plan.gates, *requirements.required])
     judged = [_judge_gate(case, name) for name in names]
     gates = tuple(gate for gate, _ in judged)
     reasons = [*_session_reasons(case), *_module_reasons(case), *(r for _, found in judged for r in found)]
     local = requirements.purpose is Purpose.LOCAL
     optional = set(requirements.local_optional if local else ()) & set(requirements.required)
-    excused = tuple(g.name for g in gates if g.state is State.NO_EVIDENCE and g.name in optional)
+    excused = tuple(gate.name for gate, reasons in judged if gate.name in optional and _lacks_evidence(reasons))
     binding = set(requirements.required) - set(excused)
     blocking = [r for r in reasons if _blocks(r, binding)]
     status = evidence.exit_status
@@ -153,14 +156,20 @@ def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdic
     )
 
 
-def _worst_by_item(results: Iterable[ItemResult]) -> dict[str, ItemResult]:
-    """A replaced worker or a subtest may report an item twice; its worst outcome counts."""
-    worst: dict[str, ItemResult] = {}
+def _by_item(results: Iterable[ItemResult]) -> dict[str, list[ItemResult]]:
+    """A replaced worker or a subtest may report an item twice: its worst outcome counts, and all that was found."""
+    reports: dict[str, list[ItemResult]] = {}
     for result in results:
-        held = worst.get(result.nodeid)
-        if held is None or result.outcome.badness > held.outcome.badness:
-            worst[result.nodeid] = result
-    return worst
+        retried = result.outcome is Outcome.PASSED and result.attempts > 1
+        reports.setdefault(result.nodeid, []).append(replace(result, outcome=Outcome.FLAKY) if retried else result)
+    for reported in reports.values():
+        reported.sort(key=lambda result: -result.outcome.badness)
+    return reports
+
+
+def _lacks_evidence(reasons: list[Reason]) -> bool:
+    """Whether nothing but a lack of evidence speaks against a gate: what ran and could not decide is more than that."""
+    return bool(reasons) and all(reason.state is State.NO_EVIDENCE for reason in reasons)
 
 
 def _blocks(reason: Reason, binding: set[str]) -> bool:
@@ -170,14 +179,17 @@ def _blocks(reason: Reason, binding: set[str]) -> bool:
 
 def _judge_gate(case: _Case, name: str) -> tuple[GateVerdict, list[Reason]]:
     planned = case.plan.gates.get(name, ())
-    told = [case.results[nodeid] for nodeid in planned if nodeid in case.results]
-    plain = case.seen.passed - case.results.keys()
-    silent = [nodeid for nodeid in planned if nodeid not in plain and nodeid not in case.results]
-    doubts = {r.nodeid: _result_reasons(case, name, r) for r in told}
-    doubts.update((nodeid, _silence_reasons(case, name, nodeid)) for nodeid in silent)
-    undoubted = [r for r in told if not doubts[r.nodeid] and r.outcome is Outcome.PASSED]
+    items = dict.fromkeys(planned)
+    told = [result for nodeid in items for result in case.results.get(nodeid, ())]
+    doubts: dict[str, list[Reason]] = {}
+    for nodeid in items:
+        if nodeid in case.results:
+            doubts[nodeid] = _item_reasons(case, name, nodeid)
+        elif nodeid not in case.seen.passed:
+            doubts[nodeid] = _silence_reasons(case, name, nodeid)
+    undoubted = {r.nodeid for r in told if not doubts[r.nodeid] and case.worst(r.nodeid) is Outcome.PASSED}
     declared = sum(not found for found in doubts.values()) - len(undoubted)
-    passed = len(planned) - len(told) - len(silent) + len(undoubted)
+    passed = len(items) - len(doubts) + len(undoubted)
     reasons = [reason for found in doubts.values() for reason in found]
     reasons += [*_sufficiency(case, name, planned), *_unit_conflicts(name, told)]
     if planned and not passed and not reasons:
@@ -198,8 +210,8 @@ def _judge_gate(case: _Case, name: str) -> tuple[GateVerdict, list[Reason]]:
 
 def _counts(case: _Case, gates: Iterable[GateVerdict]) -> dict[str, int]:
     """How the planned items ended; `planned` is the sum of all but `declared` and `modules_skipped`."""
-    counts = Counter(r.outcome.value for r in case.results.values())
     planned = {nodeid for nodeids in case.plan.gates.values() for nodeid in nodeids}
+    counts = Counter(case.worst(nodeid).value for nodeid in case.results.keys() & planned)
     plain = (case.seen.passed & planned) - case.results.keys()
     silent = planned - plain - case.results.keys()
     counts["passed"] += len(plain)
@@ -213,6 +225,11 @@ def _counts(case: _Case, gates: Iterable[GateVerdict]) -> dict[str, int]:
     }
 
 
+def _item_reasons(case: _Case, gate: str, nodeid: str) -> list[Reason]:
+    """The reasons of all reports of an item, the same one once."""
+    return list(dict.fromkeys(r for result in case.results[nodeid] for r in _result_reasons(case, gate, result)))
+
+
 def _result_reasons(case: _Case, gate: str, result: ItemResult) -> list[Reason]:
     reasons = [
         Reason(code, state, text, gate, result.nodeid, "", result.path, result.line)
@@ -223,7 +240,7 @@ def _result_reasons(case: _Case, gate: str, result: ItemResult) -> list[Reason]:
         Reason(Code.FINDING, State.NO_GO, f"{f.tool} {f.rule}: {f.message}", gate, result.nodeid, "", f.path, f.line)
         for f in result.findings
     ]
-    if result.outcome is Outcome.PASSED or (result.by_limit and reasons):
+    if result.outcome is Outcome.PASSED or (result.outcome is Outcome.FAILED and result.by_limit and reasons):
         return reasons
     return reasons + _outcome_reasons(case, gate, result)
 
@@ -328,7 +345,8 @@ def _unused(case: _Case) -> Iterator[Reason]:
     """Declared outcomes that did not occur; a warning, as they may belong to another platform."""
     if not case.asked.expected:
         return
-    seen = [(DECLARABLE[r.outcome], r.nodeid, r.detail) for r in case.results.values() if r.outcome in DECLARABLE]
+    results = [result for reported in case.results.values() for result in reported]
+    seen = [(DECLARABLE[r.outcome], r.nodeid, r.detail) for r in results if r.outcome in DECLARABLE]
     seen += [("skip", nodeid, reason) for nodeid, reason in case.plan.skipped_modules.items()]
     seen += [("deselected", nodeid, cause) for nodeid, cause in case.plan.removed.items()]
     for e in case.asked.expected:

@@ -98,6 +98,8 @@ def measured(
         raise ValueError(f"{name}: the limit {bound}={limit.value} is not finite, so it decides nothing")
     if not unit or unit != unit.strip():
         raise ValueError(f"{name}: the unit {unit!r} is empty or padded; name one, such as 'ms', '%' or 'count'")
+    if isinstance(n, bool):
+        raise TypeError(f"{name}: n={n} is bool, not a sample size")
     size = None if n is None else operator.index(n)
     if size is not None and size < 0:
         raise ValueError(f"{name}: a sample size of {size} is negative")
@@ -112,8 +114,8 @@ def measured(
         return _without_data(measurement, f"the value is {exact}")
     if size == 0:
         return _without_data(measurement, "the sample is empty (n=0)")
-    if span is not None and not span[0] <= exact <= span[1]:
-        return _without_data(measurement, f"the interval {span} does not hold the value {exact}")
+    if span is not None and not -math.inf < span[0] <= exact <= span[1] < math.inf:
+        return _without_data(measurement, f"the interval {span} is not finite or does not hold the value {exact}")
     return Measurement(name, exact, unit, limit, size, span)
 
 
@@ -123,9 +125,14 @@ def no_evidence(name: str, cause: str) -> Measurement:
 
 
 def _number(what: str, value: SupportsFloat) -> float:
-    if isinstance(value, bool | str | bytes):
-        raise TypeError(f"{what}: {value!r} is {type(value).__name__}, not a number")
-    return float(value)
+    # The names are numpy's bool of 2.x and 1.x, which can be read as a float too.
+    kind = type(value).__name__
+    if kind in ("bool", "bool_") or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        raise TypeError(f"{what}: {value!r} is {kind}, not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _without_data(measurement: Measurement, cause: str) -> Measurement:

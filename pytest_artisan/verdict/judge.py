@@ -81,13 +81,19 @@ def judge(measurement: Measurement) -> Iterator[tuple[Code, State, str]]:
     m = measurement
     if m.limit is None or not math.isfinite(m.limit.value):
         yield Code.NO_LIMIT, State.INCONCLUSIVE, f"{m.name} has no limit, so nothing can be decided from it"
-    elif m.value is None or not math.isfinite(m.value):
-        yield Code.NO_DATA, State.NO_EVIDENCE, f"{m.name}: no data: {m.no_data or 'the value is not finite'}"
+    elif m.value is None or not _is_sound(m.value, m.interval) or (m.n is not None and m.n < 1):
+        yield Code.NO_DATA, State.NO_EVIDENCE, f"{m.name}: no data: {m.no_data or 'its value, interval and n do not agree'}"
     elif not m.limit.holds(m.value):
         yield Code.OVER_LIMIT, State.NO_GO, describe(m)
     else:
         yield from _doubts(m, m.limit.bound)
         yield from _regression(m, m.limit.bound, m.value)
+
+
+def _is_sound(value: float, interval: tuple[float, float] | None) -> bool:
+    """Whether these are finite numbers, and the value lies in its interval: no comparison with NaN finds a fault."""
+    low, high = interval or (value, value)
+    return all(map(math.isfinite, (low, value, high))) and low <= value <= high
 
 
 def _doubts(m: Measurement, bound: Bound) -> Iterator[tuple[Code, State, str]]:
@@ -105,7 +111,7 @@ def _regression(m: Measurement, bound: Bound, value: float) -> Iterator[tuple[Co
     base = m.baseline
     if base is None:
         return
-    if base.value is None:
+    if base.value is None or not _is_sound(base.value, base.interval):
         yield Code.NO_BASELINE, State.NO_EVIDENCE, f"{m.name} has no baseline: record one with artisan baseline save"
     elif base.unit != m.unit:
         yield Code.UNIT, State.NO_EVIDENCE, f"{m.name} is in {m.unit}, its baseline in {base.unit}"
@@ -149,7 +155,7 @@ def reach(m: Measurement) -> str:
 
 def quantity(value: float, unit: str) -> str:
     """A number and its unit; a count and a plain ratio are shown bare."""
-    number = f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
+    number = f"{value:.0f}" if abs(value) < 1e15 and value == int(value) else f"{value:.6g}"
     return number if unit in ("count", "1") else f"{number} {unit}"
 
 

@@ -1,0 +1,137 @@
+"""Environments in a session: their limits, their baselines, and what they withhold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import Project
+from pytest_artisan.cli import main
+
+SHORT = "from pytest_artisan.plugin import add_short_options as pytest_addoption\n"
+POLICY = """
+required = ["unit"]
+[tool.artisan.environments.stg]
+base_url = "https://stg.example.test"
+[tool.artisan.environments.stg.limits.load_smoke]
+p95_ms = 3000
+"""
+WRITES = """
+def test_reads(): pass
+@pytest.mark.writes
+def test_writes(): open("written", "w")
+"""
+
+
+def test_the_short_names_are_a_projects_own(project: Project) -> None:
+    project.policy(POLICY)
+    project.tests(WRITES)
+    assert project.plain("--env=stg").status == 4, "without the helper the names stay free"
+    project.write("conftest.py", SHORT)
+    run = project.plain("--env=stg", "test_it.py")
+    assert run.status == 0
+    assert "artisan: environment stg" in run.out
+    assert "1 tests marked writes are withheld in stg" in run.out
+    assert not (project.path / "written").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_stg_withholds_writes_and_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch, way: str, workers: str
+) -> None:
+    project.policy(POLICY)
+    project.tests(WRITES)
+    if way == "variable":
+        monkeypatch.setenv("ARTISAN_ENV", "stg")
+    run = project.run(*(["--artisan-env=stg"] if way == "option" else []), "-n", workers)
+    assert run.verdict is not None
+    assert run.verdict.go
+    assert run.verdict.environment == "stg"
+    assert run.verdict.withheld == ("test_it.py::test_writes",)
+    assert "withheld in stg: 1 tests marked writes" in run.out
+    assert not (project.path / "written").exists()
+
+
+@pytest.mark.parametrize(("environment", "allowed", "written"), [("dev", "", True), ("stg", "allow_writes = true", True),
+                                                                ("prod", "", False), ("dev", "allow_writes = false", False)])  # fmt: skip
+def test_writes_run_where_the_environment_allows_them(
+    project: Project, environment: str, allowed: str, written: bool
+) -> None:
+    project.policy(f'required = ["unit"]\n[tool.artisan.environments.{environment}]\n{allowed}')
+    project.tests(WRITES)
+    project.run(f"--artisan-env={environment}")
+    assert (project.path / "written").exists() == written
+
+
+def test_a_gate_of_nothing_but_withheld_tests_has_no_evidence(project: Project) -> None:
+    project.tests("@pytest.mark.writes\ndef test_writes(): pass\n")
+    run = project.run("--artisan-env=prod")
+    assert run.state("unit") == "NO_EVIDENCE"
+    assert run.last_line == "NO-GO"
+
+
+def test_an_environments_limits_override_the_gates(project: Project) -> None:
+    project.policy(POLICY)
+    project.tests(
+        "@pytest.mark.load_smoke\n"
+        "def test_one(gate): gate.measure('p95', 2800, unit='ms', at_most=gate.policy.p95_ms)\n"
+    )
+    select = "--artisan-gates=load_smoke"
+    assert project.run(gates=select).last_line == "NO-GO"
+    assert project.run("--artisan-env=stg", gates=select).last_line == "GO (partial: load_smoke)"
+
+
+def _measuring(value: float, interval: str = "") -> str:
+    return f"def test_one(gate): gate.measure('p95', {value}, unit='ms', at_most=2500, n=300{interval})\n"
+
+
+def _record(project: Project, monkeypatch: pytest.MonkeyPatch, suite: str) -> None:
+    monkeypatch.chdir(project.path)
+    project.tests(suite)
+    assert project.run("--artisan-env=stg").last_line == "GO"
+    assert main(["baseline", "save", "verdict.json"]) == 0
+    assert Path(".artisan/baseline-stg.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worse"),
+    [
+        (_measuring(1000), _measuring(1090), False),
+        (_measuring(1000), _measuring(1110), True),
+        (_measuring(1000), _measuring(500), False),
+        (_measuring(1000, ", interval=(900, 1100)"), _measuring(1150, ", interval=(1050, 1250)"), False),
+        (_measuring(1000, ", interval=(990, 1010)"), _measuring(1050, ", interval=(1020, 1080)"), True),
+    ],
+    ids=["within noise", "worse", "better", "intervals meet", "intervals apart"],
+)
+@pytest.mark.parametrize("gates", ["--artisan-gates", ""], ids=["gates", "plain"])
+def test_regression_compares_with_the_baseline(
+    project: Project, monkeypatch: pytest.MonkeyPatch, gates: str, before: str, after: str, worse: bool
+) -> None:
+    _record(project, monkeypatch, before)
+    project.tests(after)
+    arguments = [*filter(None, [gates]), "--artisan-env=stg", "--artisan-regression"]
+    run = project.plain(*arguments)
+    assert run.status == (1 if worse else 0)
+    told = "p95 1110 ms is worse than its baseline 1000 ms" in run.out
+    assert told == (after == _measuring(1110))
+
+
+def test_regression_without_a_baseline_for_a_measurement_has_no_evidence(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _record(project, monkeypatch, _measuring(1000))
+    project.tests(_measuring(1000) + "def test_new(gate): gate.measure('kl', 0.01, unit='1', below=0.03)\n")
+    run = project.run("--artisan-env=stg", "--artisan-regression")
+    assert run.state("unit") == "NO_EVIDENCE"
+    assert "kl has no baseline: record one with artisan baseline save" in run.told
+
+
+def test_a_measurement_that_vanished_from_the_suite_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    _record(project, monkeypatch, _measuring(1000) + "def test_other(): pass\n")
+    project.tests("def test_other(): pass\n")
+    run = project.run("--artisan-env=stg", "--artisan-regression")
+    assert run.last_line == "NO-GO"
+    assert "the baseline of stg holds p95 of test_it.py::test_one, which was not measured" in run.told

@@ -17,6 +17,7 @@ from pytest_artisan.gates.registry import GATES
 from pytest_artisan.items import DRILL, DrillItem
 from pytest_artisan.planning import Planner
 from pytest_artisan.reports.machine import Document
+from pytest_artisan.reports.wording import by_cause
 from pytest_artisan.verdict.decide import Purpose, Requirements, decide
 from pytest_artisan.verdict.evidence import Evidence, ItemResult, Outcome, Plan
 from pytest_artisan.verdict.judge import State
@@ -92,8 +93,8 @@ class DrillSession:
         terminalreporter.section("artisan drill")
         for nodeid, answer in self._answers:
             terminalreporter.write_line(f"{nodeid.removeprefix('artisan::drill::')}: {answer}")
-        for name, text in self._left_out.items():
-            terminalreporter.write_line(f"not drilled: {name} ({text})")
+        if self._left_out:
+            terminalreporter.write_line(f"not drilled: {by_cause(self._left_out)}")
 
 
 def _drills(gate: Gate, context: Context) -> Generator[tuple[str, partial[str]]]:

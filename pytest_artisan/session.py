@@ -150,17 +150,19 @@ class GateSession:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._faults.append((Fault.COLLECTION_ERROR, f"{report.nodeid or 'the session'} could not be collected"))
+            lines = [line.strip() for line in report.longreprtext.splitlines() if line.strip()]
+            cause = lines[-1].removeprefix("E").strip() if lines else "no cause was given"
+            self._faults.append((Fault.COLLECTION_ERROR, f"{report.nodeid or 'the session'}: {cause}"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._ledger.add(report)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._faults.append((Fault.INTERRUPTED, f"interrupted: {excinfo.typename} {excinfo.value}".strip()))
+        self._faults.append((Fault.INTERRUPTED, f"{excinfo.typename} {excinfo.value}".strip()))
 
     def pytest_internalerror(self, excrepr: object) -> None:
         lines = str(excrepr).strip().splitlines()
-        self._faults.append((Fault.INTERNAL_ERROR, f"internal error: {lines[-1] if lines else 'unknown'}"))
+        self._faults.append((Fault.INTERNAL_ERROR, lines[-1] if lines else "of an unknown cause"))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -187,7 +189,8 @@ class GateSession:
     def _judge(self, session: pytest.Session, exit_status: int) -> Verdict:
         self._fix(self._controller.plan())
         plan = self._plan or Plan({})
-        stopped = str(session.shouldfail or session.shouldstop or "")
+        interrupted = next((text for fault, text in self._faults if fault is Fault.INTERRUPTED), "")
+        stopped = str(session.shouldfail or session.shouldstop or interrupted)
         faults = [*self._all_faults(), *self._vanished(self._ledger.evidence(plan))]
         reports = self._reports
         while True:

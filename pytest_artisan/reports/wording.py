@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_artisan.verdict.decide import GateVerdict, Verdict
@@ -43,7 +43,8 @@ def key_measurement(gate: GateVerdict) -> str:
         return f"{gate.passed} of {gate.planned} passed{declared}"
     worst = next((m for m in gate.measurements if any(judge(m))), gate.measurements[0])
     extent = reach(worst)
-    return f"{describe(worst)}{'; ' + extent if extent else ''}"
+    others = len(gate.measurements) - 1
+    return f"{describe(worst)}{'; ' + extent if extent else ''}{f' (+{others} more)' if others else ''}"
 
 
 def rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:
@@ -58,16 +59,21 @@ def _time(gate: GateVerdict) -> str:
     return f"{gate.seconds:.1f} s" if gate.seconds < 100 else f"{gate.seconds / 60:.1f} min"
 
 
+def by_cause(causes: Mapping[str, str]) -> str:
+    """Names with the cause that each has, every cause told once."""
+    names: dict[str, list[str]] = {}
+    for name, cause in causes.items():
+        names.setdefault(cause, []).append(name)
+    return "; ".join(f"{', '.join(told)} ({cause})" for cause, told in names.items())
+
+
 def notes(verdict: Verdict) -> list[str]:
     """What a reader must know beside the gates: counts, what was left out, for what the verdict is."""
     counts = {kind: number for kind, number in verdict.counts.items() if number and kind != "planned"}
     told = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in counts.items()) or "nothing ran"
     lines = [f"{verdict.counts.get('planned', 0)} items planned: {told}"]
     if verdict.left_out:
-        whys: dict[str, list[str]] = {}
-        for name, why in verdict.left_out.items():
-            whys.setdefault(why, []).append(name)
-        lines.append("left out: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in whys.items()))
+        lines.append(f"left out: {by_cause(verdict.left_out)}")
     if verdict.withheld:
         lines.append(f"withheld in {verdict.environment}: {len(verdict.withheld)} tests marked writes")
     lines.append(

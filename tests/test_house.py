@@ -1,0 +1,42 @@
+"""The rules of the house, held by tests."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = sorted((ROOT / "pytest_artisan").rglob("*.py"))
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize("command", [("lint-imports",), ("ruff", "format", "--check", ".")], ids=" ".join)
+def test_the_house_is_in_order(command: tuple[str, ...]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.stem)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_readme_holds_exactly_the_two_commands_of_ci(name: str) -> None:
+    def commands(path: Path) -> list[str]:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("python3 -m venv ")]
+
+    assert len(commands(ROOT / name)) == 2
+    assert commands(ROOT / name) == commands(ROOT / "README.md")

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_artisan.gates.gate import Gate
 from pytest_artisan.gates.registry import UNIT
-from pytest_artisan.policy import Policy, check_gates, item_table, load_policy
+from pytest_artisan.policy import Policy, check_gates, item_table, load_policy, policy_root
 from pytest_artisan.release import baselines
 from pytest_artisan.release.baselines import Baselines
 from pytest_artisan.release.secrets import Masker
@@ -53,13 +53,13 @@ def added_gates(config: pytest.Config) -> Iterable[Gate]:
 
 def reload_policy(config: pytest.Config) -> Policy:
     """The policy as its file holds it now; raises SettingsError."""
-    return load_policy(config.rootpath, added_gates(config), config.option.artisan_env)
+    return load_policy(policy_root(config.rootpath), added_gates(config), config.option.artisan_env)
 
 
 def _make(config: pytest.Config) -> Context:
     option = config.option
     policy = reload_policy(config)
-    recorded = baselines.load(config.rootpath, policy.environment.env) if option.artisan_regression else None
+    recorded = baselines.load(policy.project.root, policy.environment.env) if option.artisan_regression else None
     purpose = option.artisan_purpose or ("merge" if _in_ci() else "local")
     return Context(
         policy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def gate(request: pytest.FixtureRequest) -> Recorder:
+def gate(request: pytest.FixtureRequest) -> Generator[Recorder]:
     """Record measurements as evidence for a release gate: gate.measure("p95", 1847.3, unit="ms", at_most=2500)."""
     from pytest_artisan.recorder import Recorder  # heavy, and idle in most sessions
 
-    return Recorder(request.node)
+    recorder = Recorder(request.node)
+    yield recorder
+    # What the test's body recorded was enforced with it; this is for fixtures that measure when they are torn down.
+    recorder.enforce()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Generator, Iterable
+from pathlib import Path
 
 import pytest
 
@@ -108,20 +109,37 @@ def _deselection(config: pytest.Config) -> str:
     return ", ".join(filter(None, told)) or "a plugin or a conftest.py"
 
 
-def narrowing(config: pytest.Config) -> list[str]:
-    """What was asked for instead of the whole project: paths, and options that keep files from being collected."""
-    asked = [*config.invocation_params.args, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
-    options = ("--ignore", "--ignore-glob", "--noconftest", "--pyargs", "--confcutdir")
-    told = [str(arg) for arg in asked if str(arg).split("=")[0] in options]
-    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS and not _covers_everything(config):
+# Options that keep files, or whole kinds of items, from being collected; a project's own addopts may hold them.
+_NARROWING = (
+    "--ignore", "--ignore-glob", "--confcutdir", "--rootdir", "-c", "--config-file", "-o", "--override-ini",
+)  # fmt: skip
+_NARROWING_FLAGS = ("--noconftest", "--pyargs")
+_COLLECTORS = ("no:python", "no:unittest", "no:doctest")
+
+
+def narrowing(config: pytest.Config, root: Path) -> list[str]:
+    """What was asked for instead of the whole project at `root`: paths, and options that narrow the collection."""
+    asked = [str(arg) for arg in config.invocation_params.args]
+    asked += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    told = []
+    for word, following in zip(asked, [*asked[1:], ""], strict=True):
+        if word in _NARROWING:
+            told.append(f"{word} {following}")
+        elif word in _NARROWING_FLAGS or word.partition("=")[0] in _NARROWING or word.startswith("-o"):
+            told.append(word)
+        elif word.removeprefix("-p") in _COLLECTORS:
+            told.append(word)
+    if not _covers_everything(config, root):
         told.insert(0, "only " + " ".join(os.path.relpath(arg, config.rootpath) for arg in config.args))
     return told
 
 
-def _covers_everything(config: pytest.Config) -> bool:
+def _covers_everything(config: pytest.Config, root: Path) -> bool:
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        return config.rootpath.resolve() == root.resolve()
     given = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    root = config.rootpath.resolve()
-    wanted = [path for pattern in config.getini("testpaths") for path in sorted(root.glob(pattern))] or [root]
+    patterns = config.getini("testpaths") if config.rootpath.resolve() == root.resolve() else []
+    wanted = [path for pattern in patterns for path in sorted(root.glob(pattern))] or [root]
     return all(any(path.resolve().is_relative_to(place) for place in given) for path in wanted)
 
 

@@ -75,10 +75,12 @@ class GateSession:
         self._reports = reports
         self._ledger = Ledger(self._context.masker)
         self._faults: list[tuple[Fault, str]] = []
-        self._partial = narrowing(config)
+        self._partial = narrowing(config, self._context.policy.project.root)
         self._plan: Plan | None = None
         self._requirements = self._ask(Plan({}))
         self._verdict: Verdict | None = None
+        self._session: pytest.Session | None = None
+        self._broken = ""
         self._told = False
         self._started = wall_clock()
         self._signal_before: Any = None
@@ -89,7 +91,7 @@ class GateSession:
     def pytest_report_header(self) -> list[str]:
         purpose, policy, journal = self._context.purpose, self._context.policy, self._ledger.journal
         return [
-            f"artisan: {purpose} run in {policy.environment.env}, policy sha256:{policy.digest[:12]}",
+            f"artisan: {purpose} run in {policy.environment.env}, {policy.source} sha256:{policy.digest[:12]}",
             f"artisan: journal {journal.path}" if journal else "artisan: no journal (no cache provider)",
         ]
 
@@ -182,7 +184,12 @@ class GateSession:
         if before == pytest.ExitCode.OK:
             # Until there is a verdict that says otherwise.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._verdict = self._judge(session, before)
+        self._session = session
+        try:
+            self._verdict = self._judge(session, before)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end in GO
+            self._broken = f"the verdict could not be made: {error!r}"
+            return
         if self._verdict.go:
             session.exitstatus = before
 
@@ -247,10 +254,17 @@ class GateSession:
             signal.signal(signal.SIGTERM, self._signal_before)
         self._controller.close()
         self._close_journal()
+        if self._session is not None:
+            self._tell(self._session)
+
+    def _tell(self, session: pytest.Session) -> None:
+        """The last line, after everything that others print; and once more no exit status 0 without a GO."""
+        if not (self._verdict and self._verdict.go) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._verdict is None:
-            return
-        if self._told and reporter is not None:
+            print(f"{self._broken}\nNO-GO", file=sys.stderr)
+        elif self._told and reporter is not None:
             github.announce(self._verdict, reporter.write_line)
             terminal.write_last_line(reporter, self._verdict)
         else:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from conftest import Project
+from pytest_artisan import session
 
 HEAVY = ("numpy", "locust", "gevent", "sqlalchemy", "jinja2", "fastapi", "msgspec", "pytest_artisan.session")
 MIXED = """
@@ -348,3 +349,73 @@ def test_a_secret_is_masked_wherever_it_comes_from(project: Project, monkeypatch
             text = (project.path / name).read_text(encoding="utf-8")
             assert "hunter22" not in text, name
             assert "***" in text or "\\*\\*\\*" in text, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-o", "python_files=test_it.py"), "-o python_files=test_it.py"),
+        (("-opython_files=test_it.py",), "-opython_files=test_it.py"),
+        (("--override-ini=testpaths=sub",), "--override-ini=testpaths=sub"),
+        (("--noconftest",), "--noconftest"),
+        (("-p", "no:doctest"), "no:doctest"),
+    ],
+)
+def test_options_that_narrow_the_collection_make_a_run_partial(
+    project: Project, arguments: tuple[str, ...], told: str
+) -> None:
+    project.tests("def test_one(): pass")
+    assert project.run(*arguments).last_line == f"GO (partial: {told})"
+
+
+def test_the_policy_above_a_root_of_its_own_counts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.policy('required = ["unit", "security"]')
+    project.write("tests/pytest.ini", "[pytest]\n")
+    project.tests("def test_one(): pass", "tests/test_it.py")
+    monkeypatch.chdir(project.path / "tests")
+    run = project.plain("--artisan-gates")
+    assert run.last_line == "NO-GO"
+    assert "policy of pyproject.toml" in run.out
+    assert "security: not configured" in run.out
+
+
+def test_a_measurement_in_a_teardown_counts(project: Project) -> None:
+    project.tests(
+        """
+        @pytest.fixture
+        def service(gate):
+            yield
+            gate.measure("leaks", 1, unit="count", at_most=0)
+        def test_one(service): pass
+        """
+    )
+    assert "leaks 1 > 0" in project.run().told
+    assert project.plain().status == 1, "without gates too"
+
+
+def test_a_verdict_that_can_not_be_made_is_no_go(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("a defect of our own")
+
+    monkeypatch.setattr(session, "decide", broken)
+    project.tests("def test_one(): pass")
+    run = project.run()
+    assert run.status == 1
+    assert run.err.splitlines()[-2:] == ["the verdict could not be made: RuntimeError('a defect of our own')", "NO-GO"]
+
+
+def test_a_plugin_that_resets_the_exit_status_does_not_make_it_0(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_sessionfinish(session):
+            yield
+            session.exitstatus = 0
+        """,
+    )
+    project.tests("def test_one(): assert 0")
+    run = project.run()
+    assert (run.status, run.last_line) == (1, "NO-GO")

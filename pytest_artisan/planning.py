@@ -113,7 +113,7 @@ def _deselection(config: pytest.Config) -> str:
 _NARROWING = (
     "--ignore", "--ignore-glob", "--confcutdir", "--rootdir", "-c", "--config-file", "-o", "--override-ini",
 )  # fmt: skip
-_NARROWING_FLAGS = ("--noconftest", "--pyargs")
+_NARROWING_STARTS = ("--noconftest", "--pyargs", "-o", *(f"{option}=" for option in _NARROWING))
 _COLLECTORS = ("no:python", "no:unittest", "no:doctest")
 
 
@@ -125,9 +125,7 @@ def narrowing(config: pytest.Config, root: Path) -> list[str]:
     for word, following in zip(asked, [*asked[1:], ""], strict=True):
         if word in _NARROWING:
             told.append(f"{word} {following}")
-        elif word in _NARROWING_FLAGS or word.partition("=")[0] in _NARROWING or word.startswith("-o"):
-            told.append(word)
-        elif word.removeprefix("-p") in _COLLECTORS:
+        elif word.startswith(_NARROWING_STARTS) or word.removeprefix("-p") in _COLLECTORS:
             told.append(word)
     if not _covers_everything(config, root):
         told.insert(0, "only " + " ".join(os.path.relpath(arg, config.rootpath) for arg in config.args))

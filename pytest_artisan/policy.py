@@ -15,7 +15,7 @@ from msgspec import Meta
 from pytest_artisan.gates.gate import Gate, Project
 from pytest_artisan.gates.registry import GATES
 from pytest_artisan.release.environments import Environment, environment_name, resolve
-from pytest_artisan.settings import SettingsError, Table, convert, read_toml, unknown_key
+from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
 from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -56,6 +56,12 @@ class Policy:
     tables: Mapping[str, Table]
     configured: frozenset[str]
     environment: Environment
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people."""
+        stated = "artisan" in self.project.pyproject.get("tool", {})
+        return "policy of pyproject.toml" if stated else "default policy (no [tool.artisan])"
 
     @property
     def digest(self) -> str:
@@ -121,14 +127,26 @@ def known_gates(added: Iterable[Gate]) -> dict[str, Gate]:
     return gates
 
 
+def policy_root(root: Path) -> Path:
+    """The nearest folder from pytest's root upwards, within its repository, whose pyproject.toml holds a policy.
+
+    A pytest.ini in a folder of tests makes that folder pytest's root; the project's policy counts there too.
+    """
+    for folder in (root, *root.parents):
+        path = folder / "pyproject.toml"
+        if path.exists() and "artisan" in as_table(read_toml(path).get("tool", {}), "pyproject.toml [tool]"):
+            return folder
+        if (folder / ".git").exists():
+            break
+    return root
+
+
 def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str | None = None) -> Policy:
     """The policy of the project at `root`; raises SettingsError with one line that names file and key."""
     path = root / "pyproject.toml"
     pyproject = read_toml(path) if path.exists() else {}
     where = "pyproject.toml [tool.artisan]"
-    raw = pyproject.get("tool", {}).get("artisan", {})
-    if not isinstance(raw, Mapping):
-        raise SettingsError(f"{where}: expected a table, got {type(raw).__name__}")
+    raw = artisan_table(pyproject, where)
     gates = known_gates(added_gates)
     for key in raw:
         if key not in gates and key not in Core.__struct_fields__:
@@ -137,13 +155,21 @@ def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str |
     for field in ("required", "local_optional"):
         check_gates(getattr(core, field) or (), gates, f"{where} {field}")
     resolved = resolve(environment_name(environment), core.environments, where)
-    check_gates(resolved.table.limits, gates, f"{where} environments.{resolved.env}.limits")
-    tables = {
-        name: convert({**raw.get(name, {}), **resolved.table.limits.get(name, {})}, gate.table, _where(name))
-        for name, gate in gates.items()
-    }
+    tables: dict[str, Table] = {}
+    for name in (*core.environments, resolved.env):
+        # Every environment's, and last that of this session: a wrong limit of prod is found in dev.
+        limits = resolve(environment_name(name), core.environments, where).table.limits
+        check_gates(limits, gates, f"{where} environments.{name}.limits")
+        tables = {
+            gate.name: convert(_merged(raw, limits, gate.name), gate.table, _where(gate.name))
+            for gate in gates.values()
+        }
     configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
     return Policy(Project(root, pyproject), gates, core, tables, configured, resolved)
+
+
+def _merged(raw: Mapping[str, Any], limits: Mapping[str, Mapping[str, Any]], gate: str) -> dict[str, Any]:
+    return {**as_table(raw.get(gate, {}), _where(gate)), **limits.get(gate, {})}
 
 
 def _where(gate: str) -> str:

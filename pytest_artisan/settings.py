@@ -41,6 +41,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path.name}: {error}") from error
 
 
+def as_table(data: object, where: str) -> Mapping[str, Any]:
+    """`data` where it is a table; raises SettingsError for anything else."""
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{where}: expected a table, got {type(data).__name__}")
+    return data
+
+
+def artisan_table(pyproject: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The table [tool.artisan], empty where there is none; raises SettingsError where it is no table."""
+    return as_table(as_table(pyproject.get("tool", {}), where).get("artisan", {}), where)
+
+
 def convert(data: object, kind: type[AnyTable], where: str) -> AnyTable:
     """`data` as a `kind`; `where` names the file and table for the error. Raises SettingsError."""
     _check_keys(data, kind, where)
@@ -69,10 +81,8 @@ def unknown_key(key: str, known: Iterable[str], where: str) -> SettingsError:
 
 
 def _check_keys(data: object, kind: type[msgspec.Struct], where: str) -> None:
-    if not isinstance(data, Mapping):
-        raise SettingsError(f"{where}: expected a table, got {type(data).__name__}")
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for key, value in data.items():
+    for key, value in as_table(data, where).items():
         if key not in fields:
             raise unknown_key(str(key), fields, where)
         for nested in _structs(fields[key].type):

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_artisan.files import write_atomically
+from pytest_artisan.release.environments import NAMES
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.evidence import Baseline, Measurement
 
@@ -68,12 +69,17 @@ def load(root: Path, environment: str) -> Baselines:
 
 
 def save(root: Path, environment: str, measurements: Iterable[Measurement]) -> Path:
-    """Replace the environment's baseline; raises SettingsError where there is nothing to record."""
+    """Replace the environment's baseline; raises SettingsError where there is nothing to record, or no place for it."""
+    if environment not in NAMES:
+        raise SettingsError(f"no environment {environment!r}; known: {', '.join(NAMES)}")
     entries = [Entry(m.item, m.name, m.value, m.unit, m.interval) for m in measurements if m.value is not None]
     if not entries:
         raise SettingsError("the verdict holds no measurement, so there is nothing to record")
     path = path_of(root, environment)
-    path.parent.mkdir(exist_ok=True)
     file = msgspec.json.encode(File(1, environment, sorted(entries, key=lambda e: (e.item, e.name))))
-    write_atomically(path, msgspec.json.format(file, indent=2).decode() + "\n")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, msgspec.json.format(file, indent=2).decode() + "\n")
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
     return path

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from pytest_artisan.release.secrets import Secret
-from pytest_artisan.settings import SettingsError, Table, convert, read_toml
+from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml
 
 NAMES = ("dev", "stg", "prod")
 Name = Literal["dev", "stg", "prod"]
@@ -62,11 +62,18 @@ class EnvironmentTable(Table, frozen=True):
 
 
 def _url_complaints(field: str, url: str) -> Iterator[str]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        yield f"{field}: {url!r} is no http or https address"
-    elif parts.password or parts.username:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, sound = None, False
+    if parts is not None and sound and "@" not in parts.netloc:
+        return
+    if "@" in url:
+        # Without the address: what could be a password is not repeated.
         yield f"{field}: an address must not hold credentials; name them by reference"
+    else:
+        yield f"{field}: {url!r} is no http or https address"
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -129,5 +136,7 @@ def get_config(name: str | None = None, root: Path | None = None) -> Environment
     Raises SettingsError, with one line for the user.
     """
     path = (root or Path.cwd()) / "pyproject.toml"
-    artisan = read_toml(path).get("tool", {}).get("artisan", {}) if path.exists() else {}
-    return resolve(environment_name(name), artisan.get("environments", {}), f"{path.name} [tool.artisan]")
+    where = f"{path.name} [tool.artisan]"
+    artisan = artisan_table(read_toml(path) if path.exists() else {}, where)
+    tables = artisan.get("environments", {})
+    return resolve(environment_name(name), as_table(tables, f"{where} environments"), where)

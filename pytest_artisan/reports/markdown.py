@@ -18,7 +18,11 @@ def as_markdown(verdict: Verdict, limit: int | None = None) -> str:
     body += [f"- warning: {escape(told.text)}" for told in grouped(verdict.warnings)]
     if limit is not None:
         body = _cut(body, limit - _size([*head, "", *tail]))
-    return "\n".join([*head, "", *body, *tail])
+    text = "\n".join([*head, "", *body, *tail])
+    if limit is None or _size([text]) <= limit + 1:
+        return text
+    # Not even the table has room: the answer alone, or nothing.
+    return head[0] + "\n" if _size([head[0]]) <= limit else ""
 
 
 def _cut(body: list[str], limit: int) -> list[str]:
@@ -38,4 +42,6 @@ def _size(lines: list[str]) -> int:
 def escape(text: str) -> str:
     """Text of a test, a tool or a model as plain text: neither Markdown nor HTML may come of it."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@-])", r"\\\1", plain)
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$-])", r"\\\1", plain)
+    # A backslash stops neither a mention nor the link that GitHub makes of a bare address; a space of no width does.
+    return re.sub(r"(@|:(?=//)|www(?=\.))", r"\1&#8203;", escaped, flags=re.IGNORECASE)

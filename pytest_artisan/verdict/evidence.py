@@ -125,9 +125,9 @@ def no_evidence(name: str, cause: str) -> Measurement:
 
 
 def _number(what: str, value: SupportsFloat) -> float:
-    # The names are numpy's bool of 2.x and 1.x, which can be read as a float too.
+    # Python's bool and numpy's, 2.x and 1.x, and numpy's str can all be read as a float.
     kind = type(value).__name__
-    if kind in ("bool", "bool_") or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+    if kind in ("bool", "bool_") or isinstance(value, str | bytes | bytearray):
         raise TypeError(f"{what}: {value!r} is {kind}, not a number")
     try:
         return float(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_artisan.verdict.evidence import Bound, Measurement
+from pytest_artisan.verdict.evidence import Bound, Limit, Measurement
 from pytest_artisan.verdict.statistics import zero_event_bound
 
 # How much worse a value without an interval may be than its baseline: such a number says nothing of its own noise.
@@ -82,11 +82,12 @@ def judge(measurement: Measurement) -> Iterator[tuple[Code, State, str]]:
     if m.limit is None or not math.isfinite(m.limit.value):
         yield Code.NO_LIMIT, State.INCONCLUSIVE, f"{m.name} has no limit, so nothing can be decided from it"
     elif m.value is None or not _is_sound(m.value, m.interval) or (m.n is not None and m.n < 1):
-        yield Code.NO_DATA, State.NO_EVIDENCE, f"{m.name}: no data: {m.no_data or 'its value, interval and n do not agree'}"
+        cause = m.no_data or "its value, interval and n do not agree"
+        yield Code.NO_DATA, State.NO_EVIDENCE, f"{m.name}: no data: {cause}"
     elif not m.limit.holds(m.value):
         yield Code.OVER_LIMIT, State.NO_GO, describe(m)
     else:
-        yield from _doubts(m, m.limit.bound)
+        yield from _doubts(m, m.limit)
         yield from _regression(m, m.limit.bound, m.value)
 
 
@@ -96,13 +97,9 @@ def _is_sound(value: float, interval: tuple[float, float] | None) -> bool:
     return all(map(math.isfinite, (low, value, high))) and low <= value <= high
 
 
-def _doubts(m: Measurement, bound: Bound) -> Iterator[tuple[Code, State, str]]:
+def _doubts(m: Measurement, limit: Limit) -> Iterator[tuple[Code, State, str]]:
     """An interval that reaches over the limit: the sample is too small to decide."""
-    assert m.limit is not None
-    if m.interval is None:
-        return
-    edge = m.interval[1] if bound in _LOWER_IS_BETTER else m.interval[0]
-    if not m.limit.holds(edge):
+    if m.interval is not None and not all(map(limit.holds, m.interval)):
         text = f"{describe(m)}, but its interval {_span(m.interval, m.unit)} reaches over the limit: measure more"
         yield Code.INTERVAL, State.INCONCLUSIVE, text
 

@@ -64,7 +64,7 @@ def _report(options: argparse.Namespace) -> int:
 def _save_baseline(options: argparse.Namespace) -> int:
     try:
         verdict = msgspec.json.decode(options.verdict.read_bytes(), type=Document).verdict
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise SettingsError(f"{options.verdict}: no JSON report: {error}") from None
     if not verdict.go:
         raise SettingsError(f"{options.verdict}: the verdict is NO-GO, so it is no baseline")

@@ -24,7 +24,7 @@ from pytest_artisan.reports import github, terminal
 from pytest_artisan.reports.publish import publish
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
-from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
+from pytest_artisan.verdict.evidence import Fault, Plan
 from pytest_artisan.xdist import Controller, Turnstile, hand_in
 
 wall_clock = time.time
@@ -74,6 +74,7 @@ class GateSession:
         self._controller = Controller()
         self._reports = reports
         self._ledger = Ledger(self._context.masker)
+        self.pytest_runtest_logreport = self._ledger.add  # bound, not wrapped: it runs three times an item
         self._faults: list[tuple[Fault, str]] = []
         self._partial = narrowing(config, self._context.policy.project.root)
         self._plan: Plan | None = None
@@ -156,9 +157,6 @@ class GateSession:
             cause = lines[-1].removeprefix("E").strip() if lines else "no cause was given"
             self._faults.append((Fault.COLLECTION_ERROR, f"{report.nodeid or 'the session'}: {cause}"))
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._ledger.add(report)
-
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self._faults.append((Fault.INTERRUPTED, f"{excinfo.typename} {excinfo.value}".strip()))
 
@@ -198,7 +196,7 @@ class GateSession:
         plan = self._plan or Plan({})
         interrupted = next((text for fault, text in self._faults if fault is Fault.INTERRUPTED), "")
         stopped = str(session.shouldfail or session.shouldstop or interrupted)
-        faults = [*self._all_faults(), *self._vanished(self._ledger.evidence(plan))]
+        faults = [*self._all_faults(), *self._vanished(plan)]
         reports = self._reports
         while True:
             evidence = self._ledger.evidence(plan, faults, stopped, exit_status)
@@ -213,11 +211,12 @@ class GateSession:
             self._ledger.journal.end(evidence)
         return verdict
 
-    def _vanished(self, evidence: Evidence) -> list[tuple[Fault, str]]:
+    def _vanished(self, plan: Plan) -> list[tuple[Fault, str]]:
         """What the baseline holds, and a whole run did not measure: a deleted test must not look like a good one."""
         if self._context.baselines is None or self._requirements.partial:
             return []
-        told = [replace(m, item=result.nodeid) for result in evidence.results for m in result.measurements]
+        results = self._ledger.evidence(plan).results
+        told = [replace(m, item=result.nodeid) for result in results for m in result.measurements]
         missing = self._context.baselines.missing(told)
         held = f"the baseline of {self._requirements.environment} holds"
         return [(Fault.BASELINE, f"{held} {entry.name} of {entry.item}, which was not measured") for entry in missing]

@@ -76,7 +76,10 @@ def test_the_command_records_the_measurements_of_a_verdict(root: Path, capsys: p
 
 
 def other_file(text: str) -> Callable[[Path], None]:
-    return lambda path: path.write_text(text) and None
+    def write(path: Path) -> None:
+        path.write_text(text)
+
+    return write
 
 
 def a_folder(path: Path) -> None:

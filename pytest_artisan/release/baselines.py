@@ -61,7 +61,7 @@ def load(root: Path, environment: str) -> Baselines:
     except FileNotFoundError:
         how = "record one with artisan baseline save VERDICT.json"
         raise SettingsError(f"{path}: no baseline for {environment}; {how}") from None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise SettingsError(f"{path}: {error}") from None
     if file.version != 1 or file.environment != environment:
         raise SettingsError(f"{path}: version {file.version} for {file.environment}, expected 1 for {environment}")

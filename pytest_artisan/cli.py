@@ -69,7 +69,7 @@ def _save_baseline(options: argparse.Namespace) -> int:
     if not verdict.go:
         raise SettingsError(f"{options.verdict}: the verdict is NO-GO, so it is no baseline")
     measurements = [m for gate in verdict.gates for m in gate.measurements]
-    path = baselines.save(Path.cwd(), verdict.environment, measurements)
+    path = baselines.save(Path.cwd(), verdict.environment, measurements, partial=bool(verdict.partial))
     print(f"{path}: {len(measurements)} measurements for {verdict.environment}")
     return GO
 

@@ -194,3 +194,12 @@ def test_a_baseline_that_can_not_be_read_is_refused(content: bytes, root: Path) 
 def test_a_baseline_that_is_missing_is_told_with_the_command_that_records_one(root: Path) -> None:
     with pytest.raises(SettingsError, match=r"no baseline for prod; record one with artisan baseline save"):
         load(root, "prod")
+
+
+def test_a_partial_run_replaces_its_own_measurements_alone(root: Path) -> None:
+    save(root, "dev", [of("a", P95), of("b", P95)])
+    save(root, "dev", [of("b", replace(P95, value=1900.0, interval=None))], partial=True)
+    recorded = load(root, "dev")
+    assert (recorded.of("a", "p95").value, recorded.of("b", "p95").value) == (P95.value, 1900.0)
+    save(root, "dev", [of("b", P95)])
+    assert load(root, "dev").of("a", "p95") == Baseline()

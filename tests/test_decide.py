@@ -151,7 +151,7 @@ def may_go(asked: Requirements, plan: Plan, seen: Evidence) -> bool:
         excusable = asked.purpose is Purpose.LOCAL and gate in asked.local_optional
         if "red" in troubles or (gate in asked.required and troubles - ({"missing"} if excusable else set())):
             return False
-    return True
+    return any(not set(troubles_of_gate(asked, plan, seen, gate)) for gate in asked.required)
 
 
 @quick

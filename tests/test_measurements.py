@@ -332,3 +332,9 @@ def test_the_samples_to_bound_a_quantile_are_the_fewest_that_do(quantile: float)
 def test_a_p95_needs_59_samples_and_one_percent_needs_299_trials() -> None:
     assert trials_to_bound_quantile(0.95) == 59
     assert trials_to_exclude(0.01) == 299
+
+
+def test_a_near_miss_shows_the_digits_that_decide_it() -> None:
+    m = measured("p95", 2500.0001, unit="ms", at_most=2500)
+
+    assert [text for _, _, text in judge(m)] == ["p95 2500.0001 ms > 2500 ms"]

@@ -35,17 +35,17 @@ class Baselines:
     """The measurements of one environment, by item and name."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries = {(entry.item, entry.name): entry for entry in entries}
+        self.entries = {(entry.item, entry.name): entry for entry in entries}
 
     def of(self, item: str, name: str) -> Baseline:
         """The baseline of a measurement, an empty one where none is recorded."""
-        entry = self._entries.get((item, name))
+        entry = self.entries.get((item, name))
         return Baseline() if entry is None else Baseline(entry.value, entry.unit, entry.interval)
 
     def missing(self, measured: Iterable[Measurement]) -> list[Entry]:
         """The recorded measurements that are not among `measured`."""
         seen = {(m.item, m.name) for m in measured}
-        return [entry for key, entry in self._entries.items() if key not in seen]
+        return [entry for key, entry in self.entries.items() if key not in seen]
 
 
 def path_of(root: Path, environment: str) -> Path:
@@ -68,14 +68,19 @@ def load(root: Path, environment: str) -> Baselines:
     return Baselines(file.measurements)
 
 
-def save(root: Path, environment: str, measurements: Iterable[Measurement]) -> Path:
-    """Replace the environment's baseline; raises SettingsError where there is nothing to record, or no place for it."""
+def save(root: Path, environment: str, measurements: Iterable[Measurement], *, partial: bool = False) -> Path:
+    """Replace the environment's baseline; of a partial run's measurements, only those entries.
+
+    Raises SettingsError where there is nothing to record, or no place for it.
+    """
     if environment not in NAMES:
         raise SettingsError(f"no environment {environment!r}; known: {', '.join(NAMES)}")
     entries = [Entry(m.item, m.name, m.value, m.unit, m.interval) for m in measurements if m.value is not None]
     if not entries:
         raise SettingsError("the verdict holds no measurement, so there is nothing to record")
     path = path_of(root, environment)
+    if partial and path.exists():
+        entries = list({**load(root, environment).entries, **Baselines(entries).entries}.values())
     file = msgspec.json.encode(File(1, environment, sorted(entries, key=lambda e: (e.item, e.name))))
     try:
         path.parent.mkdir(exist_ok=True)

@@ -135,6 +135,8 @@ def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdic
     excused = tuple(gate.name for gate, reasons in judged if gate.name in optional and _lacks_evidence(reasons))
     binding = set(requirements.required) - set(excused)
     blocking = [r for r in reasons if _blocks(r, binding)]
+    if excused and not binding:
+        blocking.append(_session(Code.NO_ITEMS, "every required gate went without evidence, so nothing was shown"))
     status = evidence.exit_status
     if status != 0 and (status != 1 or not blocking):
         # Status 1 is pytest's word for failed items, which have reasons of their own.

@@ -134,7 +134,10 @@ def describe(m: Measurement) -> str:
         return f"{m.name}: {m.no_data or 'no limit'}"
     sign = (_KEPT if m.limit.holds(m.value) else _BROKEN)[m.limit.bound]
     sample = "" if m.n is None else f", n={m.n}"
-    return f"{m.name} {quantity(m.value, m.unit)} {sign} {quantity(m.limit.value, m.unit)}{sample}"
+    value, limit = quantity(m.value, m.unit), quantity(m.limit.value, m.unit)
+    if value == limit and m.value != m.limit.value:
+        value = f"{m.value!r} {m.unit}"  # a near miss, which needs all of its digits
+    return f"{m.name} {value} {sign} {limit}{sample}"
 
 
 def reach(m: Measurement) -> str:

@@ -360,4 +360,14 @@ LINES = [
 
 @pytest.mark.parametrize(("asked", "seen", "line"), LINES)
 def test_the_last_line_says_for_what_it_is_go(asked: Requirements, seen: Evidence, line: str) -> None:
-    assert decide(asked, PLAN, seen).line == line
+    # Beside a gate that did show something: a run in which all are excused is no GO.
+    plan = Plan({**PLAN.gates, "smoke": ("c",)})
+    seen = replace(seen, passed=seen.passed | {"c"})
+
+    assert decide(replace(asked, required=("unit", "smoke")), plan, seen).line == line
+
+
+def test_a_run_in_which_every_gate_is_excused_shows_nothing() -> None:
+    verdict = decide(LOCAL, PLAN, Evidence(frozenset("a")))
+
+    assert (verdict.no_evidence, verdict.line) == (("unit",), "NO-GO")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -419,3 +421,20 @@ def test_a_plugin_that_resets_the_exit_status_does_not_make_it_0(project: Projec
     project.tests("def test_one(): assert 0")
     run = project.run()
     assert (run.status, run.last_line) == (1, "NO-GO")
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_long_item_shows_its_progress_on_a_terminal_alone(project: Project, on_terminal: bool) -> None:
+    project.tests("def test_one(gate):\n    gate.progress(5_000, 10_000)\n    gate.progress(10_000, 10_000)\n")
+    command = [sys.executable, "-m", "pytest", "-p", "artisan", "--artisan-gates"]
+    reading, writing = pty.openpty() if on_terminal else os.pipe()
+    with subprocess.Popen(command, cwd=project.path, stdout=writing, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(writing)
+        output = b""
+        with suppress(OSError):  # how a pseudo-terminal says that its other end is closed
+            while chunk := os.read(reading, 65_536):
+                output += chunk
+    os.close(reading)
+    assert process.returncode == 0
+    assert (b"test_it.py::test_one 5,000 of 10,000 (50%)" in output) == on_terminal
+    assert (b"\x1b[" in output) == on_terminal, "colours are for terminals alone"

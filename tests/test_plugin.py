@@ -438,3 +438,18 @@ def test_a_long_item_shows_its_progress_on_a_terminal_alone(project: Project, on
     assert process.returncode == 0
     assert (b"test_it.py::test_one 5,000 of 10,000 (50%)" in output) == on_terminal
     assert (b"\x1b[" in output) == on_terminal, "colours are for terminals alone"
+
+
+def test_one_entry_declares_all_items_that_share_their_reason(project: Project) -> None:
+    project.tests(
+        """
+        @pytest.mark.parametrize("i", range(3))
+        def test_one(i): pytest.skip('needs "glue"\\nand time')
+        def test_two(): pass
+        """
+    )
+    run = project.run()
+    [entry] = [line.partition(": ")[2] for line in run.out.splitlines() if "to declare it" in line]
+    assert 'reason = "needs' in entry
+    project.policy(f'required = ["unit"]\nexpected = [{entry}]')
+    assert project.run().last_line == "GO"

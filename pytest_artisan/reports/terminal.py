@@ -41,8 +41,8 @@ def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
     told = grouped(verdict.reasons)
     for entry in told[:_SHOWN]:
         yield f"{entry.first.state.replace('_', '-')} {entry.text}", "red"
-        if entry.first.remedy:
-            yield f'  to declare it, add to "expected" in [tool.artisan]: {entry.first.remedy}', ""
+        if entry.remedy:
+            yield f'  to declare it, add to "expected" in [tool.artisan]: {entry.remedy}', ""
     if len(told) > _SHOWN:
         yield f"and {len(told) - _SHOWN} reasons more, in the report files", "red"
     for entry in grouped(verdict.warnings):

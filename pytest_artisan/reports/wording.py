@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pytest_artisan.verdict.decide import GateVerdict, Verdict
-from pytest_artisan.verdict.judge import Reason, describe, judge, reach
+from pytest_artisan.verdict.decide import GateVerdict, Verdict, declaration
+from pytest_artisan.verdict.judge import Code, Reason, describe, judge, reach
+
+_DECLARED = {Code.SKIPPED: "skip", Code.XFAILED: "xfail", Code.XPASSED: "xpass", Code.DESELECTED: "deselected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,13 @@ class Told:
         subject = f"{reason.path}:{reason.line}" if reason.code == "finding" else reason.subject
         more = f" (and {self.others} more)" if self.others else ""
         return f"{reason.gate or 'session'}: {subject + ': ' if subject else ''}{reason.text}{more}"
+
+    @property
+    def remedy(self) -> str:
+        """The entry that declares all of them: by their item where it is one, else by the reason that they share."""
+        if self.others and self.first.cause:
+            return declaration(_DECLARED[self.first.code], "reason", self.first.cause)
+        return self.first.remedy
 
 
 def grouped(reasons: Iterable[Reason]) -> list[Told]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -273,14 +274,15 @@ def _outcome_reasons(case: _Case, gate: str, result: ItemResult) -> list[Reason]
         return []
     code, state, text = _OUTCOMES[result.outcome]
     full = f"{text}: {result.detail}" if result.detail else text
-    remedy = "" if kind is None else declaration(kind, result.nodeid)
-    return [Reason(code, state, full, gate, result.nodeid, remedy, result.path, result.line)]
+    remedy = "" if kind is None else declaration(kind, "item", result.nodeid)
+    cause = "" if kind is None else result.detail
+    return [Reason(code, state, full, gate, result.nodeid, remedy, result.path, result.line, cause)]
 
 
-def declaration(outcome: str, nodeid: str) -> str:
-    """The entry that declares an outcome, to be put into the list `expected` of [tool.artisan]."""
-    escaped = nodeid.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{{ outcome = "{outcome}", item = "{escaped}", why = "..." }}'
+def declaration(outcome: str, key: str, pattern: str) -> str:
+    """The entry that declares an outcome by its `item` or its `reason`, for the list `expected` of [tool.artisan]."""
+    # A string of JSON is one of TOML, too.
+    return f'{{ outcome = "{outcome}", {key} = {json.dumps(pattern, ensure_ascii=False)}, why = "..." }}'
 
 
 def _silence_reasons(case: _Case, gate: str, nodeid: str) -> list[Reason]:
@@ -290,8 +292,9 @@ def _silence_reasons(case: _Case, gate: str, nodeid: str) -> list[Reason]:
         return [Reason(Code.NOT_RUN, State.NO_EVIDENCE, text, gate, nodeid)]
     if case.declared("deselected", nodeid, cause):
         return []
-    remedy = declaration("deselected", nodeid)
-    return [Reason(Code.DESELECTED, State.NO_EVIDENCE, f"deselected by {cause}", gate, nodeid, remedy)]
+    remedy = declaration("deselected", "item", nodeid)
+    text = f"deselected by {cause}"
+    return [Reason(Code.DESELECTED, State.NO_EVIDENCE, text, gate, nodeid, remedy, cause=cause)]
 
 
 def _sufficiency(case: _Case, gate: str, planned: tuple[str, ...]) -> Iterator[Reason]:
@@ -340,7 +343,7 @@ def _module_reasons(case: _Case) -> Iterator[Reason]:
     """A module that skips itself hides items that nobody can count."""
     for nodeid, reason in case.plan.skipped_modules.items():
         if not case.declared("skip", nodeid, reason):
-            yield _session(Code.SKIPPED, f"module skipped: {reason}", nodeid, declaration("skip", nodeid))
+            yield _session(Code.SKIPPED, f"module skipped: {reason}", nodeid, declaration("skip", "item", nodeid))
 
 
 def _unused(case: _Case) -> Iterator[Reason]:

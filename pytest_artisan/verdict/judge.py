@@ -64,7 +64,10 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that is not GO, or, among a verdict's warnings, one that does not block."""
+    """One thing that is not GO, or, among a verdict's warnings, one that does not block.
+
+    `remedy` is the entry that declares it, where it can be declared, and `cause` the reason that a declaration matches.
+    """
 
     code: Code
     state: State
@@ -74,6 +77,7 @@ class Reason:
     remedy: str = ""
     path: str = ""
     line: int = 0
+    cause: str = ""
 
 
 def judge(measurement: Measurement) -> Iterator[tuple[Code, State, str]]:

@@ -30,21 +30,23 @@ class Controller:
     """The controller's side: it never sees an item, so it reads the plan of its workers."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="artisan-run-"))
+        self._folder: Path | None = None
         self._plans: dict[str, HandedIn] = {}
         self._workers: list[str] = []
         self.faults: list[tuple[Fault, str]] = []
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="artisan-run-"))
         node.workerinput[_RUN] = str(self._folder)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         worker = str(node.gateway.id)
         self._workers.append(worker)
-        path = self._folder / f"{worker}.json"
-        if path.exists():
+        path = None if self._folder is None else self._folder / f"{worker}.json"
+        if path is not None and path.exists():
             self._plans[worker] = msgspec.json.decode(path.read_bytes(), type=HandedIn)
 
     @pytest.hookimpl(optionalhook=True)
@@ -76,7 +78,8 @@ class Controller:
         return faults
 
     def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def hand_in(config: pytest.Config, policy_digest: str, plan: Plan) -> None:
@@ -101,9 +104,8 @@ class Turnstile:
         place = Path(config.workerinput[_RUN])  # type: ignore[attr-defined]
         folder = place if place.is_dir() else Path(tempfile.gettempdir())
         name = config.workerinput["testrunuid"]  # type: ignore[attr-defined]
-        self._gate, self._room = (
-            os.open(folder / f"{name}.{part}", os.O_RDWR | os.O_CREAT, 0o600) for part in ("gate", "room")
-        )
+        self._paths = [folder / f"{name}.{part}" for part in ("gate", "room")]
+        self._gate, self._room = (os.open(path, os.O_RDWR | os.O_CREAT, 0o600) for path in self._paths)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -121,3 +123,5 @@ class Turnstile:
     def pytest_unconfigure(self) -> None:
         os.close(self._gate)
         os.close(self._room)
+        for path in self._paths:
+            path.unlink(missing_ok=True)

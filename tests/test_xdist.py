@@ -74,28 +74,31 @@ def test_an_exclusive_item_runs_while_no_other_item_runs(project: Project, dist:
         running.add(name)
 
 
+UNREACHABLE = """
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        config.workerinput["artisan_run"] = "/nowhere"
+"""
+
+
 def test_a_worker_that_can_not_reach_the_run_directory_sends_its_plan(project: Project) -> None:
-    project.write(
-        "conftest.py",
-        """
-        def pytest_configure(config):
-            if hasattr(config, "workerinput"):
-                config.workerinput["artisan_run"] = "/nowhere"
-        """,
-    )
+    project.write("conftest.py", UNREACHABLE)
     project.tests("def test_one(): pass\n@pytest.mark.exclusive\ndef test_two(): pass")
     run = project.run("-n", "1")
     assert run.verdict is not None
     assert run.verdict.go, run.told
 
 
-def test_no_run_directory_is_left_behind(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reachable", [True, False])
+def test_nothing_is_left_behind(project: Project, monkeypatch: pytest.MonkeyPatch, reachable: bool) -> None:
     place = project.path / "tmp"
     place.mkdir()
     monkeypatch.setenv("TMPDIR", str(place))
-    project.tests("def test_one(): pass")
-    project.run("-n", "1", subprocess=True)
-    assert [path.name for path in place.iterdir() if path.name.startswith("artisan")] == []
+    if not reachable:
+        project.write("conftest.py", UNREACHABLE)
+    project.tests("def test_one(): pass\n@pytest.mark.exclusive\ndef test_two(): pass")
+    assert project.run("-n", "2", subprocess=True).last_line == "GO"
+    assert [path.name for path in place.iterdir() if not path.name.startswith("pytest-of-")] == []
 
 
 def test_a_lost_item_is_told_by_name(project: Project) -> None:

@@ -23,7 +23,6 @@ MEASUREMENT = "artisan.measurement"
 FINDINGS = "artisan.findings"
 BY_LIMIT = "artisan.by_limit"
 CRASH = "???"
-_PHASES = ("setup", "call", "teardown")
 _DETAIL_LENGTH = 400
 
 
@@ -44,7 +43,6 @@ class Ledger:
 
     def __init__(self, masker: Masker) -> None:
         self._mask = masker
-        self._held: list[pytest.TestReport] = []
         self._called: set[str] = set()
         self._passed: set[str] = set()
         self._pending: dict[str, _Pending] = {}
@@ -54,59 +52,24 @@ class Ledger:
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one report of pytest_runtest_logreport."""
-        plain = (
+        nodeid = report.nodeid
+        self._seconds[nodeid] = self._seconds.get(nodeid, 0.0) + report.duration
+        if (
             report.outcome == "passed"
             and type(report) is pytest.TestReport
             and not report.user_properties
+            and nodeid not in self._pending
             and "wasxfail" not in report.__dict__
-        )
-        held = self._held
-        if (
-            plain
-            and report.when == _PHASES[len(held)]
-            and (not held or held[0].location is report.location)
-            and not self._pending
         ):
-            # In one process an item's reports follow each other and share one location object: most items are three
-            # plain passes in a row, for which a look at the last one is enough.
-            held.append(report)
-            if len(held) == len(_PHASES):
-                self._pass()
+            if report.when == "call":
+                self._called.add(nodeid)
+            elif report.when == "teardown" and nodeid in self._called:
+                self._called.discard(nodeid)
+                self._passed.add(nodeid)
+                if self.journal is not None:
+                    self.journal.passed(nodeid, self._seconds[nodeid])
             return
-        self._release()
-        self._take(report, plain)
-
-    def _pass(self) -> None:
-        setup, call, teardown = self._held
-        nodeid = teardown.nodeid
-        if call.nodeid != nodeid:
-            self._release()
-            return
-        self._held = []
-        seconds = self._seconds.get(nodeid, 0.0) + setup.duration + call.duration + teardown.duration
-        self._seconds[nodeid] = seconds
-        self._passed.add(nodeid)
-        if self.journal is not None:
-            self.journal.passed(nodeid, seconds)
-
-    def _release(self) -> None:
-        """Take one by one what was held for an item that did not pass so plainly, or whose reports came mixed."""
-        held, self._held = self._held, []
-        for report in held:
-            self._take(report, plain=True)
-
-    def _take(self, report: pytest.TestReport, plain: bool) -> None:
-        nodeid = report.nodeid
-        self._seconds[nodeid] = self._seconds.get(nodeid, 0.0) + report.duration
-        if not plain or nodeid in self._pending:
-            self._fold(report)
-        elif report.when == "call":
-            self._called.add(nodeid)
-        elif report.when == "teardown" and nodeid in self._called:
-            self._called.discard(nodeid)
-            self._passed.add(nodeid)
-            if self.journal is not None:
-                self.journal.passed(nodeid, self._seconds[nodeid])
+        self._fold(report)
 
     def _fold(self, report: pytest.TestReport) -> None:
         pending = self._pending.setdefault(report.nodeid, _Pending(report))
@@ -142,7 +105,6 @@ class Ledger:
         self, plan: Plan, faults: Iterable[tuple[Fault, str]] = (), stopped: str = "", exit_status: int = 0
     ) -> Evidence:
         """All that was reported so far. An item without its teardown has not passed; one that failed has failed."""
-        self._release()
         unfinished = [_result(nodeid, pending) for nodeid, pending in self._pending.items()]
         told = [r for r in unfinished if r.outcome.badness > Outcome.PASSED.badness]
         results = {**{r.nodeid: r for r in told}, **self._results}

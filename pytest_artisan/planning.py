@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ class Planner:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._gates: dict[str, list[str]] = {}
+        self._kept: list[pytest.Item] = []
         self._withheld: list[str] = []
         self._modules: dict[str, str] = {}
         self._overrides: dict[str, str] = {}
@@ -43,6 +44,7 @@ class Planner:
             else:
                 self._gates.setdefault(gate, []).append(item.nodeid)
                 kept.append(item)
+        self._kept += kept
         items[:] = kept
         if dropped:
             session.config.hook.pytest_deselected(items=dropped)
@@ -51,14 +53,17 @@ class Planner:
         """Take a collector that skipped itself and all of its items."""
         self._modules[report.nodeid] = skip_reason(report)
 
-    def finish(self, config: pytest.Config, items: Iterable[pytest.Item]) -> Plan:
+    def finish(self, config: pytest.Config, items: list[pytest.Item]) -> Plan:
         """The plan; what was collected and is not among the final `items` was removed by somebody."""
-        remaining = {item.nodeid for item in items}
-        cause = _deselection(config)
         order = [name for name in self._context.policy.gates if name in self._gates]
+        removed: dict[str, str] = {}
+        if items != self._kept:
+            remaining = {item.nodeid for item in items}
+            cause = _deselection(config)
+            removed = {n: cause for name in order for n in self._gates[name] if n not in remaining}
         return Plan(
             gates={name: tuple(self._gates[name]) for name in order},
-            removed={n: cause for name in order for n in self._gates[name] if n not in remaining},
+            removed=removed,
             withheld=tuple(self._withheld),
             skipped_modules=dict(sorted(self._modules.items())),
             overrides=self._overrides,

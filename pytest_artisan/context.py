@@ -47,8 +47,7 @@ def context_of(config: pytest.Config) -> Context:
 
 def added_gates(config: pytest.Config) -> Iterable[Gate]:
     """The gates of other plugins and conftest files."""
-    hook = getattr(config.hook, "pytest_artisan_gates", None)  # not there where nobody implements it
-    for gates in hook(config=config) if hook is not None else ():
+    for gates in config.hook.pytest_artisan_gates(config=config):
         yield from [gates] if isinstance(gates, Gate) else gates
 
 

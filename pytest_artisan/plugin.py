@@ -69,15 +69,19 @@ def add_short_options(parser: pytest.Parser) -> None:
     parser.addoption("--regression", action="store_true", dest="artisan_regression", help="As --artisan-regression.")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    # In idle sessions too: pytest ends where a conftest.py that it loads late implements a hook without a specification.
+    from pytest_artisan import newhooks
+
+    pluginmanager.add_hookspecs(newhooks)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    if hasattr(config.hook, "pytest_artisan_gates"):
-        # Somebody implements it; only then it needs its specification, which a bare session does not import.
-        from pytest_artisan import newhooks
+    if config.hook.pytest_artisan_gates.get_hookimpls():
         from pytest_artisan.context import added_gates
 
-        config.pluginmanager.add_hookspecs(newhooks)
         for gate in added_gates(config):
             config.addinivalue_line("markers", gate.marker_line)
     option = config.option

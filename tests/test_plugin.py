@@ -453,3 +453,9 @@ def test_one_entry_declares_all_items_that_share_their_reason(project: Project) 
     assert 'reason = "needs' in entry
     project.policy(f'required = ["unit"]\nexpected = [{entry}]')
     assert project.run().last_line == "GO"
+
+
+def test_a_hook_in_a_conftest_that_is_loaded_late_does_not_end_a_plain_session(project: Project) -> None:
+    project.write("sub/conftest.py", "def pytest_artisan_gates(config):\n    return None\n")
+    project.tests("def test_one(): pass", "sub/test_it.py")
+    assert project.plain().status == 0

@@ -46,7 +46,7 @@ class Ledger:
         self._called: set[str] = set()
         self._passed: set[str] = set()
         self._pending: dict[str, _Pending] = {}
-        self._results: dict[str, ItemResult] = {}
+        self._results: list[ItemResult] = []  # an item that ran twice stands here twice: the verdict judges both
         self._nanoseconds: dict[str, int] = {}
         self.journal: Journal | None = None
 
@@ -89,16 +89,13 @@ class Ledger:
         pending = self._pending.pop(nodeid)
         self._called.discard(nodeid)
         result = _result(nodeid, pending)
-        held = self._results.get(nodeid)
-        if held is not None and held.outcome.badness >= result.outcome.badness:
-            return
         if _is_plain(result):
             if pending.called:
                 self._passed.add(nodeid)
                 if self.journal is not None:
                     self.journal.passed(nodeid, self._nanoseconds[nodeid])
             return
-        self._results[nodeid] = result
+        self._results.append(result)
         if self.journal is not None:
             self.journal.result(result, self._nanoseconds[nodeid])
 
@@ -108,15 +105,19 @@ class Ledger:
         """All that was reported so far. An item without its teardown has not passed; one that failed has failed."""
         unfinished = [_result(nodeid, pending) for nodeid, pending in self._pending.items()]
         told = [r for r in unfinished if r.outcome.badness > Outcome.PASSED.badness]
-        results = {**{r.nodeid: r for r in told}, **self._results}
+        results = _sorted([*self._results, *told])
         return Evidence(
-            frozenset(self._passed - results.keys()),
-            tuple(sorted(results.values(), key=lambda r: r.nodeid)),
+            frozenset(self._passed.difference(r.nodeid for r in results)),
+            results,
             tuple((fault, self._mask.text(text)) for fault, text in faults),
             _by_gate(plan, self._nanoseconds),
             self._mask.text(stopped),
             int(exit_status),
         )
+
+
+def _sorted(results: list[ItemResult]) -> tuple[ItemResult, ...]:
+    return tuple(sorted(results, key=lambda r: r.nodeid))
 
 
 def _by_gate(plan: Plan, nanoseconds: Mapping[str, int]) -> dict[str, float]:
@@ -250,7 +251,7 @@ class _Tape:
         self.plan = Plan({})
         self._nodeids: list[str] = []
         self._passed: set[str] = set()
-        self._results: dict[str, ItemResult] = {}
+        self._results: list[ItemResult] = []
         self._nanoseconds: dict[str, int] = {}
         self._end: Evidence | None = None
 
@@ -263,7 +264,7 @@ class _Tape:
             self._nodeids = _nodeids(self.plan)
         elif "result" in entry:
             result = msgspec.convert(entry["result"], ItemResult)
-            self._results[result.nodeid] = result
+            self._results.append(result)
             self._nanoseconds[result.nodeid] = entry["ns"]
         else:
             nodeid = self._nodeids[entry["i"]] if "i" in entry else entry["unplanned"]
@@ -274,13 +275,13 @@ class _Tape:
         end = self._end or Evidence(faults=((Fault.UNFINISHED, self._unfinished()),), exit_status=1)
         return replace(
             end,
-            passed=frozenset(self._passed - self._results.keys()),
-            results=tuple(sorted(self._results.values(), key=lambda r: r.nodeid)),
+            passed=frozenset(self._passed.difference(r.nodeid for r in self._results)),
+            results=_sorted(self._results),
             seconds=_by_gate(self.plan, self._nanoseconds),
         )
 
     def _unfinished(self) -> str:
-        reported = self._passed | self._results.keys() | self.plan.removed.keys()
+        reported = self._passed | {r.nodeid for r in self._results} | self.plan.removed.keys()
         silent = next((nodeid for nodeid in self._nodeids if nodeid not in reported), "")
         where = f"; the first item without a report is {silent}" if silent else ""
         return f"the session ended without a verdict: its process was killed{where}"

@@ -60,6 +60,21 @@ def _real_ruff_that_sees_nothing(project: Project, monkeypatch: pytest.MonkeyPat
     project.write("ruff.toml", 'exclude = ["*"]\n')
 
 
+def _runs_twice(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.policy('required = ["unit"]\nexpected = [{ outcome = "xfail", item = "test_it.py::test_one", why = "7" }]')
+    project.write(
+        "conftest.py",
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(2):
+                runtestprotocol(item, nextitem=nextitem)
+            return True
+        """,
+    )
+
+
 def _failed_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = project.path / ".pytest_cache/v/cache"
     cache.mkdir(parents=True)
@@ -74,6 +89,9 @@ KILL = "import os, signal\ndef test_a(): pass\ndef test_b(): os.kill(os.getpid()
 )
 
 FAULTS = [
+    Fault("a second run behind a declared xfail", r"test_one\|skipped: not declared",
+          "N = []\ndef test_ok(): pass\n@pytest.mark.xfail\ndef test_one():\n    N.append(1)\n"
+          "    if len(N) > 1: pytest.skip('not declared')\n    assert 0\n", prepare=_runs_twice),
     Fault("all skipped", r"skipped: no luck", "def test_one(): pytest.skip('no luck')\n"),
     Fault("one skipped", r"test_two\|skipped: rain", "def test_one(): pass\ndef test_two(): pytest.skip('rain')\n"),
     Fault("module skipped", r"module skipped: .*nowhere", "pytest.importorskip('nowhere')\ndef test_one(): pass\n"),

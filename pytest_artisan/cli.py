@@ -15,7 +15,7 @@ from pytest_artisan.release.environments import NAMES, Environment, get_config
 from pytest_artisan.reports import terminal
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.reports.publish import RENDERERS, publish
-from pytest_artisan.settings import SettingsError
+from pytest_artisan.settings import SettingsError, project_root
 from pytest_artisan.verdict.decide import decide
 
 GO, NO_GO, BAD_INPUT = 0, 1, 2
@@ -69,7 +69,8 @@ def _save_baseline(options: argparse.Namespace) -> int:
     if not verdict.go:
         raise SettingsError(f"{options.verdict}: the verdict is NO-GO, so it is no baseline")
     measurements = [m for gate in verdict.gates for m in gate.measurements]
-    path = baselines.save(Path.cwd(), verdict.environment, measurements, partial=bool(verdict.partial))
+    root = project_root(Path.cwd())
+    path = baselines.save(root, verdict.environment, measurements, partial=bool(verdict.partial))
     print(f"{path}: {len(measurements)} measurements for {verdict.environment}")
     return GO
 

@@ -11,11 +11,11 @@ import pytest
 
 from pytest_artisan.gates.gate import Gate
 from pytest_artisan.gates.registry import UNIT
-from pytest_artisan.policy import Policy, check_gates, item_table, load_policy, policy_root
+from pytest_artisan.policy import Policy, check_gates, item_table, load_policy
 from pytest_artisan.release import baselines
 from pytest_artisan.release.baselines import Baselines
 from pytest_artisan.release.secrets import Masker
-from pytest_artisan.settings import SettingsError, Table
+from pytest_artisan.settings import SettingsError, Table, project_root
 from pytest_artisan.verdict.decide import Purpose
 
 ALL = "all"
@@ -53,7 +53,7 @@ def added_gates(config: pytest.Config) -> Iterable[Gate]:
 
 def reload_policy(config: pytest.Config) -> Policy:
     """The policy as its file holds it now; raises SettingsError."""
-    return load_policy(policy_root(config.rootpath), added_gates(config), config.option.artisan_env)
+    return load_policy(project_root(config.rootpath), added_gates(config), config.option.artisan_env)
 
 
 def _make(config: pytest.Config) -> Context:

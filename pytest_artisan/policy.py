@@ -127,20 +127,6 @@ def known_gates(added: Iterable[Gate]) -> dict[str, Gate]:
     return gates
 
 
-def policy_root(root: Path) -> Path:
-    """The nearest folder from pytest's root upwards, within its repository, whose pyproject.toml holds a policy.
-
-    A pytest.ini in a folder of tests makes that folder pytest's root; the project's policy counts there too.
-    """
-    for folder in (root, *root.parents):
-        path = folder / "pyproject.toml"
-        if path.exists() and "artisan" in as_table(read_toml(path).get("tool", {}), "pyproject.toml [tool]"):
-            return folder
-        if (folder / ".git").exists():
-            break
-    return root
-
-
 def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str | None = None) -> Policy:
     """The policy of the project at `root`; raises SettingsError with one line that names file and key."""
     path = root / "pyproject.toml"
@@ -155,25 +141,23 @@ def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str |
     for field in ("required", "local_optional"):
         check_gates(getattr(core, field) or (), gates, f"{where} {field}")
     resolved = resolve(environment_name(environment), core.environments, where)
-    tables: dict[str, Table] = {}
-    for name in (*core.environments, resolved.env):
-        # Every environment's, and last that of this session: a wrong limit of prod is found in dev.
-        limits = resolve(environment_name(name), core.environments, where).table.limits
-        check_gates(limits, gates, f"{where} environments.{name}.limits")
-        tables = {
-            gate.name: convert(_merged(raw, limits, gate.name), gate.table, _where(gate.name))
-            for gate in gates.values()
-        }
+    for name in core.environments:
+        # All of them: a wrong limit of prod is found in dev.
+        _gate_tables(raw, gates, resolve(environment_name(name), core.environments, where))
+    tables = _gate_tables(raw, gates, resolved)
     configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
     return Policy(Project(root, pyproject), gates, core, tables, configured, resolved)
 
 
-def _merged(raw: Mapping[str, Any], limits: Mapping[str, Mapping[str, Any]], gate: str) -> dict[str, Any]:
-    return {**as_table(raw.get(gate, {}), _where(gate)), **limits.get(gate, {})}
-
-
-def _where(gate: str) -> str:
-    return f"pyproject.toml [tool.artisan.{gate}]"
+def _gate_tables(raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment) -> dict[str, Table]:
+    """The table of every gate, with the environment's limits over it; raises SettingsError."""
+    limits = environment.table.limits
+    check_gates(limits, gates, f"pyproject.toml [tool.artisan] environments.{environment.env}.limits")
+    tables: dict[str, Table] = {}
+    for name, gate in gates.items():
+        where = f"pyproject.toml [tool.artisan.{name}]"
+        tables[name] = convert({**as_table(raw.get(name, {}), where), **limits.get(name, {})}, gate.table, where)
+    return tables
 
 
 def check_gates(names: Iterable[str], gates: Mapping[str, Gate], where: str) -> None:

@@ -53,6 +53,20 @@ def artisan_table(pyproject: Mapping[str, Any], where: str) -> Mapping[str, Any]
     return as_table(as_table(pyproject.get("tool", {}), where).get("artisan", {}), where)
 
 
+def project_root(start: Path) -> Path:
+    """The nearest folder from `start` upwards, within its repository, whose pyproject.toml holds a policy; else `start`.
+
+    A pytest.ini in a folder of tests makes that folder pytest's root; the project's policy counts there too.
+    """
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        if path.exists() and "artisan" in as_table(read_toml(path).get("tool", {}), "pyproject.toml [tool]"):
+            return folder
+        if (folder / ".git").exists():
+            break
+    return start
+
+
 def convert(data: object, kind: type[AnyTable], where: str) -> AnyTable:
     """`data` as a `kind`; `where` names the file and table for the error. Raises SettingsError."""
     _check_keys(data, kind, where)

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import Project
 from pytest_artisan.cli import main
+from pytest_artisan.release.environments import get_config
 
 SHORT = "from pytest_artisan.plugin import add_short_options as pytest_addoption\n"
 POLICY = """
@@ -135,3 +136,16 @@ def test_a_measurement_that_vanished_from_the_suite_is_told(project: Project, mo
     run = project.run("--artisan-env=stg", "--artisan-regression")
     assert run.last_line == "NO-GO"
     assert "the baseline of stg holds p95 of test_it.py::test_one, which was not measured" in run.told
+
+
+def test_a_subfolder_knows_the_environments_and_the_baselines_of_its_project(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.policy(POLICY)
+    project.tests(_measuring(1000))
+    assert project.run("--artisan-env=stg").last_line == "GO"
+    (project.path / "sub").mkdir()
+    monkeypatch.chdir(project.path / "sub")
+    assert get_config("stg").base_url == "https://stg.example.test"
+    assert main(["baseline", "save", "../verdict.json"]) == 0
+    assert (project.path / ".artisan/baseline-stg.json").is_file()

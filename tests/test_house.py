@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_artisan.gates.registry import GATES
+from pytest_artisan.plugin import MARKERS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "pytest_artisan").rglob("*.py"))
 BIN = Path(sys.executable).parent
@@ -40,3 +43,9 @@ def test_the_readme_holds_exactly_the_two_commands_of_ci(name: str) -> None:
 
     assert len(commands(ROOT / name)) == 2
     assert commands(ROOT / name) == commands(ROOT / "README.md")
+
+
+def test_every_gate_has_its_marker_and_every_marker_its_gate() -> None:
+    # Two lists, as an idle session must not import the registry.
+    markers = {line.partition(":")[0].partition("(")[0] for line in MARKERS}
+    assert markers - {"exclusive", "writes"} == {gate.name for gate in GATES}

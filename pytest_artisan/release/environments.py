@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from pytest_artisan.release.secrets import Secret
-from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml
+from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, project_root, read_toml
 
 NAMES = ("dev", "stg", "prod")
 Name = Literal["dev", "stg", "prod"]
@@ -131,11 +131,11 @@ def resolve(name: Name, tables: Mapping[str, Any], where: str) -> Environment:
 
 
 def get_config(name: str | None = None, root: Path | None = None) -> Environment:
-    """The environment `name` (default: ARTISAN_ENV, else dev) of the project at `root` (default: here).
+    """The environment `name` (default: ARTISAN_ENV, else dev) of the project that `root` (default: here) is in.
 
     Raises SettingsError, with one line for the user.
     """
-    path = (root or Path.cwd()) / "pyproject.toml"
+    path = project_root(root or Path.cwd()) / "pyproject.toml"
     where = f"{path.name} [tool.artisan]"
     artisan = artisan_table(read_toml(path) if path.exists() else {}, where)
     tables = artisan.get("environments", {})

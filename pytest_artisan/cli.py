@@ -55,7 +55,7 @@ def _report(options: argparse.Namespace) -> int:
         if path.suffix not in RENDERERS:
             raise SettingsError(f"--output={path}: unknown suffix; known: {', '.join(RENDERERS)}")
     verdict = decide(*replay(options.journal))
-    print("\n".join([*terminal.lines(verdict), verdict.line]))
+    print(terminal.text_of(verdict))
     for text in publish(verdict, options.output).values():
         raise SettingsError(text)
     return GO if verdict.go else NO_GO

@@ -13,6 +13,7 @@ from pytest_artisan.context import Context, gate_of, overrides_of, table_of
 from pytest_artisan.gates.registry import UNIT
 from pytest_artisan.items import CheckItem
 from pytest_artisan.ledger import skip_reason
+from pytest_artisan.release.environments import Environment
 from pytest_artisan.verdict.evidence import Plan
 
 
@@ -32,13 +33,12 @@ class Planner:
         """Take the collected items before anything deselects one: add the checks, drop what this run leaves out."""
         items += self._checks(session)
         kept, dropped = [], []
-        may_write = self._context.policy.environment.allow_writes
-        selected = self._context.selected
+        environment, selected = self._context.policy.environment, self._context.selected
         for item in items:
             gate = self._gate(item)
             if selected and gate not in selected:
                 dropped.append(item)
-            elif not may_write and item.get_closest_marker("writes") is not None:
+            elif _is_withheld(item, environment):
                 self._withheld.append(item.nodeid)
                 dropped.append(item)
             else:
@@ -101,6 +101,11 @@ class Planner:
         return gate
 
 
+def _is_withheld(item: pytest.Item, environment: Environment) -> bool:
+    """Whether the environment does not let this item run, as it would write there."""
+    return not environment.allow_writes and item.get_closest_marker("writes") is not None
+
+
 def _deselection(config: pytest.Config) -> str:
     """What removed items from the session, as far as its options tell."""
     option = config.option
@@ -157,9 +162,9 @@ class Withholding:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        if not self._environment.allow_writes:
-            dropped = [item for item in items if item.get_closest_marker("writes") is not None]
-            items[:] = [item for item in items if item not in dropped]
+        dropped = [item for item in items if _is_withheld(item, self._environment)]
+        if dropped:
+            items[:] = [item for item in items if not _is_withheld(item, self._environment)]
             self._withheld = len(dropped)
             config.hook.pytest_deselected(items=dropped)
         return (yield)

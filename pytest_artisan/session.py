@@ -268,7 +268,7 @@ class GateSession:
             terminal.write_last_line(reporter, self._verdict)
         else:
             # After an internal error, or without the terminal plugin, pytest prints no summary.
-            print("\n".join([*terminal.lines(self._verdict), self._verdict.line]), file=sys.stderr)
+            print(terminal.text_of(self._verdict), file=sys.stderr)
             github.announce(self._verdict, print)
 
     def _close_journal(self) -> None:

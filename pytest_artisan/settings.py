@@ -15,11 +15,16 @@ import msgspec
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
+def one_line(text: str) -> str:
+    """The text without what could move a reader's cursor: it may quote a test, a tool or a file."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 class SettingsError(Exception):
     """A setting that can not be used; its text is one line for the user, whatever it quotes."""
 
     def __init__(self, text: str) -> None:
-        super().__init__("".join(c if c.isprintable() else " " for c in text))
+        super().__init__(one_line(text))
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_artisan.reports.wording import grouped, notes, rows
+from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.decide import Verdict
 
 if TYPE_CHECKING:
@@ -16,18 +17,23 @@ _SHOWN = 40
 
 def lines(verdict: Verdict) -> list[str]:
     """All lines but the last, without colour."""
-    return [_one_line(text) for text, _ in _styled(verdict)]
+    return [one_line(text) for text, _ in _styled(verdict)]
+
+
+def text_of(verdict: Verdict) -> str:
+    """All lines, for where no terminal reporter writes them."""
+    return "\n".join([*lines(verdict), one_line(verdict.line)])
 
 
 def write(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
     """The section of a session's summary."""
     reporter.section("artisan gates")
     for text, colour in _styled(verdict):
-        reporter.write_line(_one_line(text), **({colour: True} if colour else {}))
+        reporter.write_line(one_line(text), **({colour: True} if colour else {}))
 
 
 def write_last_line(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
-    reporter.write_line(_one_line(verdict.line), bold=True, green=verdict.go, red=not verdict.go)
+    reporter.write_line(one_line(verdict.line), bold=True, green=verdict.go, red=not verdict.go)
 
 
 def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -49,8 +55,3 @@ def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield f"warning {entry.text}", "yellow"
     for note in notes(verdict):
         yield note, ""
-
-
-def _one_line(text: str) -> str:
-    # Nothing that was read from a test or a tool may move a reader's cursor.
-    return "".join(c if c.isprintable() else " " for c in text)

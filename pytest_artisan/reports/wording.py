@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pytest_artisan.verdict.decide import GateVerdict, Verdict, declaration
+from pytest_artisan.verdict.decide import DECLARABLE, GateVerdict, Verdict, declaration
 from pytest_artisan.verdict.judge import Code, Reason, describe, judge, reach
-
-_DECLARED = {Code.SKIPPED: "skip", Code.XFAILED: "xfail", Code.XPASSED: "xpass", Code.DESELECTED: "deselected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class Told:
     @property
     def text(self) -> str:
         reason = self.first
-        subject = f"{reason.path}:{reason.line}" if reason.code == "finding" else reason.subject
+        subject = f"{reason.path}:{reason.line}" if reason.code is Code.FINDING else reason.subject
         more = f" (and {self.others} more)" if self.others else ""
         return f"{reason.gate or 'session'}: {subject + ': ' if subject else ''}{reason.text}{more}"
 
@@ -29,7 +27,7 @@ class Told:
     def remedy(self) -> str:
         """The entry that declares all of them: by their item where it is one, else by the reason that they share."""
         if self.others and self.first.cause:
-            return declaration(_DECLARED[self.first.code], "reason", self.first.cause)
+            return declaration(DECLARABLE[self.first.code], "reason", self.first.cause)
         return self.first.remedy
 
 
@@ -37,7 +35,7 @@ def grouped(reasons: Iterable[Reason]) -> list[Told]:
     """The worst first; what differs in its item alone is told once."""
     groups: dict[tuple[str, ...], list[Reason]] = {}
     for reason in reasons:
-        place = (reason.path, str(reason.line)) if reason.code == "finding" else ()
+        place = (reason.path, str(reason.line)) if reason.code is Code.FINDING else ()
         groups.setdefault((reason.gate, reason.code, reason.text, *place), []).append(reason)
     told = [Told(group[0], len(group) - 1) for group in groups.values()]
     return sorted(told, key=lambda t: -t.first.state.badness)

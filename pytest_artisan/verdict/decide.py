@@ -261,18 +261,14 @@ _OUTCOMES = {
     ),
     Outcome.XPASSED: (Code.XPASSED, State.INCONCLUSIVE, "passed although its xfail marker expects a failure"),
 }
-DECLARABLE = {
-    Outcome.SKIPPED: "skip",
-    Outcome.XFAILED: "xfail",
-    Outcome.XPASSED: "xpass",
-}
+DECLARABLE = {Code.SKIPPED: "skip", Code.XFAILED: "xfail", Code.XPASSED: "xpass", Code.DESELECTED: "deselected"}
 
 
 def _outcome_reasons(case: _Case, gate: str, result: ItemResult) -> list[Reason]:
-    kind = DECLARABLE.get(result.outcome)
+    code, state, text = _OUTCOMES[result.outcome]
+    kind = DECLARABLE.get(code)
     if kind is not None and case.declared(kind, result.nodeid, result.detail):
         return []
-    code, state, text = _OUTCOMES[result.outcome]
     full = f"{text}: {result.detail}" if result.detail else text
     remedy = "" if kind is None else declaration(kind, "item", result.nodeid)
     cause = "" if kind is None else result.detail
@@ -351,7 +347,8 @@ def _unused(case: _Case) -> Iterator[Reason]:
     if not case.asked.expected:
         return
     results = [result for reported in case.results.values() for result in reported]
-    seen = [(DECLARABLE[r.outcome], r.nodeid, r.detail) for r in results if r.outcome in DECLARABLE]
+    codes = {outcome: code for outcome, (code, _, _) in _OUTCOMES.items() if code in DECLARABLE}
+    seen = [(DECLARABLE[codes[r.outcome]], r.nodeid, r.detail) for r in results if r.outcome in codes]
     seen += [("skip", nodeid, reason) for nodeid, reason in case.plan.skipped_modules.items()]
     seen += [("deselected", nodeid, cause) for nodeid, cause in case.plan.removed.items()]
     for e in case.asked.expected:

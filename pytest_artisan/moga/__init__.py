@@ -1,0 +1,1 @@
+"""Multi-objective evolution in numpy: arrays in, arrays out, everything minimised."""

@@ -1,0 +1,134 @@
+"""Limits that several components share: the prices that keep them, found by Newton's method on the dual problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_artisan.moga.ranking import Floats
+from pytest_artisan.moga.simplex import Projection, euclidean, relative
+
+_STEPS, _HALVINGS = 100, 45
+_CLOSE = 1e-11
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """A distance to project by: everything about it that the search for prices needs.
+
+    `project(values, cap, total)`; `charge(values, cost)`: the values less what their shared limits cost;
+    `slope(shares)`: how a free share answers to its value; `distance(shares, values)` summed over each row.
+    """
+
+    project: Projection
+    charge: Callable[[Floats, Floats], Floats]
+    slope: Callable[[Floats], Floats]
+    distance: Callable[[Floats, Floats], Floats]
+
+
+def _divergence(shares: Floats, values: Floats) -> Floats:
+    tiny = np.finfo(np.float64).tiny
+    logs = np.log(np.maximum(shares, tiny)) - np.log(np.maximum(values, tiny))
+    summed: Floats = (shares * logs - shares + values).sum(axis=1)
+    return summed
+
+
+EUCLIDEAN = Geometry(
+    euclidean,
+    lambda values, cost: values - cost,
+    np.ones_like,
+    lambda shares, values: ((shares - values) ** 2).sum(axis=1) / 2,
+)
+RELATIVE = Geometry(relative, lambda values, cost: values * np.exp(-cost), lambda shares: shares, _divergence)
+
+
+def share(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: float, geometry: Geometry) -> Floats:
+    """The nearest shares (N, n) to `rows` within `cap` (N, n), the total, and `weights @ shares <= bounds`.
+
+    `weights` (N or 1, K, n), `bounds` (K,). Where nothing keeps all limits, shares that break some.
+    """
+    shares = geometry.project(rows, cap, total)
+    binding = np.zeros(len(bounds), dtype=bool)
+    while True:
+        over = (weights @ shares[:, :, None])[:, :, 0] - bounds > _CLOSE
+        fresh = over.any(axis=0) & ~binding
+        if not fresh.any():
+            return shares
+        # Few limits bind at once; prices are searched for these alone, in the rows that break one.
+        binding |= fresh
+        broken = over.any(axis=1)
+        own = weights[:, binding] if len(weights) == 1 else weights[broken][:, binding]
+        shares[broken] = _priced(rows[broken], cap[broken], own, bounds[binding], total, geometry)
+
+
+def _priced(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: float, geometry: Geometry) -> Floats:
+    """Projected Newton ascent (Bertsekas 1982) of the concave dual function, each row with its own step."""
+    weights = np.broadcast_to(weights, (len(rows), *weights.shape[1:]))
+    problem = _Dual(rows, cap, weights, bounds, total, geometry)
+    prices = np.zeros((len(rows), len(bounds)))
+    shares, over, height = problem.at(prices)
+    answer, places = shares.copy(), np.arange(len(rows))
+    for _ in range(_STEPS):
+        climb = np.where((prices > 0) | (over > 0), over, 0)
+        going = np.abs(climb).max(axis=1) > _CLOSE
+        answer[places[~going]] = shares[~going]
+        if not going.any():
+            return answer
+        places, problem, prices, climb = places[going], problem.of(going), prices[going], climb[going]
+        direction = problem.direction(shares[going], prices, climb)
+        prices, (shares, over, height) = problem.ascend(prices, direction, climb, height[going])
+    answer[places] = shares
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Dual:
+    """The dual function of the projection: prices (N, K) of the shared limits to shares, what is over, and height."""
+
+    rows: Floats
+    cap: Floats
+    weights: Floats
+    bounds: Floats
+    total: float
+    geometry: Geometry
+
+    def of(self, chosen: NDArray[np.bool_]) -> _Dual:
+        return replace(self, rows=self.rows[chosen], cap=self.cap[chosen], weights=self.weights[chosen])
+
+    def at(self, prices: Floats) -> tuple[Floats, Floats, Floats]:
+        charged = self.geometry.charge(self.rows, (prices[:, None, :] @ self.weights)[:, 0])
+        shares = self.geometry.project(charged, self.cap, self.total)
+        over = (self.weights @ shares[:, :, None])[:, :, 0] - self.bounds
+        return shares, over, self.geometry.distance(shares, self.rows) + (prices * over).sum(axis=1)
+
+    def direction(self, shares: Floats, prices: Floats, climb: Floats) -> Floats:
+        """The Newton step (N, K): how the shared sums answer to the prices while the total is kept."""
+        moving = (prices > 0) | (climb > 0)
+        slope = np.where((shares > 0) & (shares < self.cap), self.geometry.slope(shares), 0)
+        weighted = self.weights * slope[:, None, :]
+        mean = weighted.sum(axis=2)
+        free = np.maximum(slope.sum(axis=1), np.finfo(np.float64).tiny)
+        curvature = weighted @ self.weights.swapaxes(1, 2) - mean[:, :, None] * mean[:, None, :] / free[:, None, None]
+        both = moving[:, :, None] & moving[:, None, :]
+        # Where nothing is free to answer, a long step in the gradient's direction.
+        ridge = 1e-6 * (self.weights**2).sum(axis=2) + np.finfo(np.float64).tiny
+        system = np.where(both, curvature, 0) + np.eye(moving.shape[1]) * (ridge + ~moving)[:, :, None]
+        return np.linalg.solve(system, climb[:, :, None])[:, :, 0]
+
+    def ascend(
+        self, prices: Floats, direction: Floats, climb: Floats, height: Floats
+    ) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+        """Prices that are higher up, by halving the steps of the rows that are not (Armijo's rule)."""
+        size = np.ones((len(prices), 1))
+        for _ in range(_HALVINGS):
+            trial = np.maximum(prices + size * direction, 0)
+            found = self.at(trial)
+            gain = 1e-4 * (climb * (trial - prices)).sum(axis=1)
+            short = found[2] < height + gain - 1e-12 * (1 + np.abs(height))
+            if not short.any():
+                break
+            size[short] /= 2
+        return trial, found

@@ -66,7 +66,10 @@ def euclidean(rows: Floats, cap: Floats, total: float) -> Floats:
         step = shift + excess / np.maximum(free, 1)
         newton = (free > 0) & (step > low) & (step < high)
         shift = np.where(found, shift, np.where(newton, step, (low + high) / 2))
-    return _settled(shares, cap, total)
+    # Rounding, what the sum is off by, is spread over the shares away from their limits.
+    free = (shares > 0) & (shares < cap)
+    shares -= np.where(free, (excess / np.maximum(free.sum(axis=1), 1))[:, None], 0)
+    return np.clip(shares, 0, cap)
 
 
 def relative(rows: Floats, cap: Floats, total: float) -> Floats:
@@ -75,17 +78,19 @@ def relative(rows: Floats, cap: Floats, total: float) -> Floats:
     Source: water-filling; each round caps what is over, and at least one share a round.
     """
     cap = np.where(rows > 0, cap, 0.0)
-    rows = rows / np.maximum(rows.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     capped = cap <= 0
     while True:
+        # Measured from the largest that is free, the smallest may vanish, and no factor overflows.
+        free = np.where(capped, 0.0, rows)
+        free = free / np.maximum(free.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         left = total - np.where(capped, cap, 0).sum(axis=1)
-        weight = np.where(capped, 0, rows).sum(axis=1)
-        factor = np.divide(left, weight, out=np.zeros(len(rows)), where=weight > 0)
-        over = ~capped & (factor[:, None] * rows >= cap)
+        sums = free.sum(axis=1)
+        shares = free * np.divide(left, sums, out=np.zeros_like(sums), where=sums > 0)[:, None]
+        over = ~capped & (shares > cap)
         if not over.any():
             break
         capped |= over
-    return _settled(np.where(capped, cap, factor[:, None] * rows), cap, total)
+    return np.where(capped, cap, shares)
 
 
 def without_traces(solve: Callable[[NDArray[np.bool_], Floats], Floats], cap: Floats, lower_active: float) -> Floats:
@@ -117,11 +122,3 @@ def _projected(
     if (sums < total * (1 - 1e-9)).any():
         raise Infeasible(f"the limits allow {sums.min():.12g} in all, and {total:.12g} is wanted")
     return shares.reshape(np.shape(values))
-
-
-def _settled(shares: Floats, cap: Floats, total: float) -> Floats:
-    """Shares whose rounding, what the sum is off by, is spread over those away from their limits."""
-    missing = total - shares.sum(axis=1)
-    free = (shares > 0) & (shares < cap)
-    shares = shares + np.where(free, (missing / np.maximum(free.sum(axis=1), 1))[:, None], 0)
-    return np.clip(shares, 0, cap)

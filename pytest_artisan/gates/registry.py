@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_artisan.gates import static_analysis, tables
+from pytest_artisan.gates import moga_stability, static_analysis, tables
 from pytest_artisan.gates.gate import Gate, Project
 
 UNIT = "unit"
@@ -16,7 +16,7 @@ GATES = (
     Gate(UNIT, "every test without a gate's marker", tables.Tests, absent=lambda project: None),
     static_analysis.GATE,
     Gate("ensemble", "the three-model ensemble answers in its schema and in time", tables.Ensemble),
-    Gate("moga_stability", "the optimizer stays sound", tables.MogaStability),
+    moga_stability.GATE,
     Gate("e2e_evolution", "DNA, evolution and feedback as one flow", tables.E2eEvolution),
     Gate("load_smoke", "p95 at a fixed rate", tables.LoadSmoke),
     Gate("security", "no critical advisory, and a complete SBOM", tables.Security),

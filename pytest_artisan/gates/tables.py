@@ -53,11 +53,22 @@ class Ensemble(Tests, frozen=True):
 
 
 class MogaStability(Tests, frozen=True):
+    """The optimizer is `subject`, "package.module:factory"; per cents are of a formula, but for the last three.
+
+    `extent`: of an objective, of what it was at first; `renewals`: of the iterations; `beats_random`: of the runs.
+    """
+
+    subject: str | None = None
     iterations: Size = 10_000
     negatives: Count = 0
     empties: Count = 0
     over_limit: Count = 0
-    sum_deviation: Annotated[float, Meta(ge=0, le=100)] = 0.01
+    sum_deviation: Percent = 0.01
+    smallest_share: Percent = 0.1
+    diversity: Percent = 1
+    extent: Percent = 1
+    renewals: Percent = 10
+    beats_random: Percent = 80
     session_limit: str = "15min"
 
     def lint(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pytest_artisan.moga import survival
 from pytest_artisan.moga.archive import Archive
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.population import MOST_PARENTS, Population
-from pytest_artisan.moga.ranking import Floats, matrix_of
+from pytest_artisan.moga.ranking import Floats, matrix_of, nondominated_rank
 from pytest_artisan.moga.survival import Survival
 from pytest_artisan.moga.variation import Variation, in_box, of_mixtures
 
@@ -101,12 +101,28 @@ class Evolution:
         self._pending = None
         return self._record(len(fresh))
 
-    def run(self, generations: int) -> Population:
-        """Ask, evaluate and tell so often, the first generation included; the survivors."""
+    def step(self) -> Population:
+        """Ask, evaluate and tell, once; the survivors."""
+        self.tell(self.evaluate(self.ask()))
+        return self.population
+
+    def evaluate(self, values: Floats) -> Floats:
+        """Objectives (N, M) of candidates (N, n). Raises RuntimeError where the evolution was made without."""
         if self._evaluate is None:
-            raise RuntimeError("to run, an evolution needs evaluate; else ask and tell")
+            raise RuntimeError("an evolution without evaluate can only ask and tell")
+        return matrix_of(self._evaluate(values))
+
+    def front(self) -> Floats:
+        """Objectives (A, M) of the archive; without one, of the survivors that nothing dominates."""
+        if self.archive.members is not None:
+            return self.archive.members.objectives
+        best: Floats = self.objectives[nondominated_rank(self.objectives, enough=1) == 0]
+        return best
+
+    def run(self, generations: int) -> Population:
+        """So many steps, the first generation being one; the survivors."""
         for _ in range(generations):
-            self.tell(self._evaluate(self.ask()))
+            self.step()
         return self.population
 
     def _told(self, objectives: ArrayLike, violations: ArrayLike | None) -> Population:
@@ -171,6 +187,7 @@ class MixtureEvolution(Evolution):
         survive: Survival = survival.hypervolume,
         archive: int = 400,
     ) -> None:
+        self.limits = composition
         first = composition.sample(rng, size)
         vary = of_mixtures(composition)
         super().__init__(first, vary=vary, survive=survive, rng=rng, evaluate=evaluate, archive=archive)

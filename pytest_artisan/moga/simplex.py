@@ -69,7 +69,8 @@ def euclidean(rows: Floats, cap: Floats, total: float) -> Floats:
     # Rounding, what the sum is off by, is spread over the shares away from their limits.
     free = (shares > 0) & (shares < cap)
     shares -= np.where(free, (excess / np.maximum(free.sum(axis=1), 1))[:, None], 0)
-    return np.clip(shares, 0, cap)
+    nearest: Floats = np.clip(shares, 0, cap)
+    return nearest
 
 
 def relative(rows: Floats, cap: Floats, total: float) -> Floats:

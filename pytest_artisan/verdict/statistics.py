@@ -13,6 +13,25 @@ def zero_event_bound(n: int, confidence: float = 0.95) -> float:
     return 1.0 if n <= 0 else -math.expm1(math.log1p(-confidence) / n)
 
 
+def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The two-sided exact interval of a proportion (Clopper and Pearson, 1934), by bisection of the binomial tail."""
+
+    def tail(rate: float, least: int) -> float:
+        return sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(least, n + 1))
+
+    def rate_at(least: int, probability: float) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if tail(middle, least) < probability else (low, middle)
+        return low
+
+    outside = (1 - confidence) / 2
+    lower = rate_at(successes, outside) if successes else 0.0
+    upper = rate_at(successes + 1, 1 - outside) if successes < n else 1.0
+    return lower, upper
+
+
 def trials_to_exclude(rate: float, confidence: float = 0.95) -> int:
     """The fewest trials without an event that show a rate of at most `rate`, 0 < `rate` < 1."""
     return math.ceil(math.log1p(-confidence) / math.log1p(-rate))

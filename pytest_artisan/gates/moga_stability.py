@@ -1,0 +1,50 @@
+"""Ten thousand iterations of an optimizer, every invariant checked in each, on whole populations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
+from pytest_artisan.gates.tables import MogaStability
+
+SEEDS = 10
+
+
+def _seed(seed: int, drill: bool, project: Project, table: MogaStability) -> CheckEvidence:
+    """This seed's part of the iterations; the parts add up to all of them."""
+    from pytest_artisan.gates.stability import evidence, saboteurs
+
+    if drill:
+        return evidence.of_seed(saboteurs.BY_SEED[seed], seed, evidence.DRILLED, table, project)
+    share = table.iterations // SEEDS + (seed < table.iterations % SEEDS)
+    return evidence.of_seed(evidence.factory(table), seed, share, table, project)
+
+
+def _same_seed(drill: bool, project: Project, table: MogaStability) -> CheckEvidence:
+    from pytest_artisan.gates.stability import evidence, saboteurs
+
+    return evidence.of_repetition(saboteurs.sharing_a_generator if drill else evidence.factory(table))
+
+
+def _random_search(drill: bool, project: Project, table: MogaStability) -> CheckEvidence:
+    from pytest_artisan.gates.stability import evidence, saboteurs
+
+    return evidence.of_contests(saboteurs.RandomSearch if drill else evidence.factory(table), table)
+
+
+_RUNS: tuple[tuple[str, Callable[[bool, Project, MogaStability], CheckEvidence]], ...] = (
+    *((f"seed {seed}", partial(_seed, seed)) for seed in range(SEEDS)),
+    ("same seed", _same_seed),
+    ("random search", _random_search),
+)
+
+GATE = Gate(
+    "moga_stability",
+    "the optimizer stays sound",
+    MogaStability,
+    checks=tuple(
+        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None)
+        for name, run in _RUNS
+    ),
+)

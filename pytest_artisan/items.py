@@ -11,6 +11,7 @@ import pytest
 
 from pytest_artisan.context import context_of
 from pytest_artisan.gates.gate import Check, Gate, NoEvidence
+from pytest_artisan.gates.tables import session_limit
 from pytest_artisan.recorder import Recorder
 from pytest_artisan.verdict.decide import Purpose
 from pytest_artisan.verdict.evidence import no_evidence
@@ -45,6 +46,10 @@ class CheckItem(BuiltInItem):
         self.check = check
         self.add_marker(gate.name)
         self._gate = gate
+        limit = session_limit(context_of(self.config).policy.tables[gate.name])
+        if limit is not None and self.config.pluginmanager.has_plugin("timeout"):
+            # What hangs ends with the limit; what is only slow is judged by it.
+            self.add_marker(pytest.mark.timeout(limit))
 
     def runtest(self) -> None:
         context = context_of(self.config)

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from pytest_artisan.gates.gate import Gate, Project
 from pytest_artisan.gates.registry import GATES
+from pytest_artisan.gates.tables import session_limit
 from pytest_artisan.release.environments import Environment, environment_name, resolve
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
 from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
@@ -97,6 +98,7 @@ class Policy:
             local_optional=self.core.local_optional,
             expected=tuple(Expected(e.outcome, e.why, e.item, e.reason) for e in self.core.expected),
             min_items={name: getattr(self.tables[name], "min_items", 1) for name in required},
+            time_limits={name: limit for name in required if (limit := session_limit(self.tables[name])) is not None},
             partial=(*selected, *partial),
             left_out={name: reason for name, reason in left_out.items() if name not in planned},
             unconfigured={name: _unconfigured(self.gates[name]) for name in required},

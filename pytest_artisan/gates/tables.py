@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -72,6 +73,8 @@ class MogaStability(Tests, frozen=True):
     session_limit: str = "15min"
 
     def lint(self) -> Iterator[str]:
+        if self.subject is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", self.subject):
+            yield f'subject {self.subject!r} is not "package.module:factory"'
         yield from _duration_complaints("session_limit", self.session_limit)
 
 
@@ -142,6 +145,12 @@ class PullRequest(Tests, frozen=True):
         yield from _duration_complaints("branch_age", self.branch_age)
         if not self.prefixes:
             yield "prefixes is empty, so no branch name could pass"
+
+
+def session_limit(table: Table) -> float | None:
+    """Seconds that all items of a gate may take together, where its table has a limit."""
+    limit: str | None = getattr(table, "session_limit", None)
+    return None if limit is None else seconds(limit)
 
 
 def _duration_complaints(field: str, value: str) -> Iterator[str]:

@@ -49,7 +49,8 @@ def _pattern(text: str) -> re.Pattern[str]:
 class Requirements:
     """What a policy asks of one session; all that `decide` needs to know of it.
 
-    `partial` holds what was asked for instead of everything, `left_out` and `unconfigured` a text for each gate.
+    `time_limits` are seconds that all items of a gate may take together. `partial` holds what was asked for instead of
+    everything, `left_out` and `unconfigured` a text for each gate.
     """
 
     purpose: Purpose
@@ -59,6 +60,7 @@ class Requirements:
     local_optional: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
     min_items: Mapping[str, int] = field(default_factory=dict)
+    time_limits: Mapping[str, float] = field(default_factory=dict)
     partial: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     unconfigured: Mapping[str, str] = field(default_factory=dict)
@@ -194,7 +196,7 @@ def _judge_gate(case: _Case, name: str) -> tuple[GateVerdict, list[Reason]]:
     declared = sum(not found for found in doubts.values()) - len(undoubted)
     passed = len(items) - len(doubts) + len(undoubted)
     reasons = [reason for found in doubts.values() for reason in found]
-    reasons += [*_sufficiency(case, name, planned), *_unit_conflicts(name, told)]
+    reasons += [*_sufficiency(case, name, planned), *_unit_conflicts(name, told), *_overtime(case, name)]
     if planned and not passed and not reasons:
         reasons.append(Reason(Code.NOTHING_PASSED, State.NO_EVIDENCE, "no item passed, all are declared away", name))
     gate = GateVerdict(
@@ -307,6 +309,13 @@ def _sufficiency(case: _Case, gate: str, planned: tuple[str, ...]) -> Iterator[R
             if times > 1:
                 text = f"collected {times} times under one id, so no outcome is sure to be its own"
                 yield Reason(Code.DUPLICATE, State.NO_EVIDENCE, text, gate, nodeid)
+
+
+def _overtime(case: _Case, gate: str) -> Iterator[Reason]:
+    limit = case.asked.time_limits.get(gate)
+    taken = case.seen.seconds.get(gate, 0.0)
+    if limit is not None and not taken <= limit:
+        yield Reason(Code.OVER_LIMIT, State.NO_GO, f"session_limit: its items took {taken:.0f} s > {limit:g} s", gate)
 
 
 def _unit_conflicts(gate: str, results: Iterable[ItemResult]) -> Iterator[Reason]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_artisan.moga.population import Population
-from pytest_artisan.moga.ranking import nondominated_rank
+from pytest_artisan.moga.ranking import Floats
 
 
 class Archive:
@@ -23,27 +24,30 @@ class Archive:
 
     def offer(self, candidates: Population) -> None:
         """Take the candidates that belong here, those that stand first before others."""
-        if not self.capacity or not len(candidates):
-            return
         candidates = candidates.of(candidates.violations <= 0)
-        _, distinct = np.unique(candidates.objectives, axis=0, return_index=True)
-        candidates = candidates.of(np.sort(distinct))
-        candidates = candidates.of(nondominated_rank(candidates.objectives, enough=1) == 0)
+        no_worse = _no_worse(candidates.objectives, candidates.objectives)
+        # Worse than another one, or its equal and behind it.
+        behind = np.triu(no_worse & no_worse.T, 1) | (no_worse & ~no_worse.T)
+        candidates = candidates.of(np.flatnonzero(behind.sum(axis=0) == 0))
         if self.members is None:
             self.members = candidates.of(np.arange(min(self.capacity, len(candidates))))
             return
-        columns = zip(self.members.objectives.T, candidates.objectives.T, strict=True)
-        no_better = np.ones((len(self.members), len(candidates)), dtype=bool)
-        no_worse = no_better.copy()
-        for member, candidate in columns:
-            no_better &= member[:, None] <= candidate
-            no_worse &= member[:, None] >= candidate
-        new = ~no_better.any(axis=0)
-        beaten = np.logical_or.reduce(no_worse & new, axis=1)
-        # One that dominates each beaten member comes in for it; the others fill what is free.
-        successors = np.unique((no_worse & new)[beaten].argmax(axis=1))
+        new = ~_no_worse(self.members.objectives, candidates.objectives).any(axis=0)
+        beats = _no_worse(candidates.objectives, self.members.objectives) & new[:, None]
+        lost = np.flatnonzero(beats.sum(axis=0))
+        # One that dominates each lost member comes in for it; the others fill what is free.
+        successors = np.unique(beats[:, lost].argmax(axis=0))
         others = np.setdiff1d(np.flatnonzero(new), successors)
-        free = self.capacity - int((~beaten).sum()) - len(successors)
+        free = self.capacity - len(self.members) + len(lost) - len(successors)
         entering = np.append(successors, others[: max(free, 0)])
         if len(entering):
-            self.members = self.members.of(np.flatnonzero(~beaten)).joined(candidates.of(entering))
+            staying = np.delete(np.arange(len(self.members)), lost)
+            self.members = self.members.of(staying).joined(candidates.of(entering))
+
+
+def _no_worse(ones: Floats, others: Floats) -> NDArray[np.bool_]:
+    """Where one of `ones` (K, M) is nowhere worse than one of `others` (L, M): (K, L)."""
+    no_worse = np.ones((len(ones), len(others)), dtype=bool)
+    for one, other in zip(ones.T, others.T, strict=True):
+        no_worse &= one[:, None] <= other
+    return no_worse

@@ -94,9 +94,9 @@ class Evolution:
         else:
             chosen = self._survive(everybody.objectives, self._size)
         self._population = everybody.of(chosen)
-        oldest = children.ids[0]
-        fresh = self._population.of(np.flatnonzero(self._population.ids >= oldest))
-        self.archive.offer(fresh)
+        fresh = np.flatnonzero(self._population.ids >= self._evaluations)
+        if self.archive.capacity and len(fresh):
+            self.archive.offer(self._population.of(fresh))
         self._evaluations += len(children)
         self._pending = None
         return self._record(len(fresh))
@@ -110,7 +110,7 @@ class Evolution:
         """Objectives (N, M) of candidates (N, n). Raises RuntimeError where the evolution was made without."""
         if self._evaluate is None:
             raise RuntimeError("an evolution without evaluate can only ask and tell")
-        return matrix_of(self._evaluate(values))
+        return np.asarray(self._evaluate(values), dtype=np.float64)
 
     def front(self) -> Floats:
         """Objectives (A, M) of the archive; without one, of the survivors that nothing dominates."""

@@ -88,34 +88,35 @@ def _rank_by_sets(points: Floats) -> Ranks:
     ordered = points[order]
     fresh = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
     distinct = ordered[fresh]
-    dominators = [(1 << i) - 1 for i in range(len(distinct))]
+    bits = [1 << i for i in range(len(distinct))]
+    dominators = [bit - 1 for bit in bits]
     for column in distinct.T[1:]:
-        _keep_no_worse(dominators, column)
+        _keep_no_worse(dominators, column, bits)
     fronts: list[int] = []
-    ranks = np.empty(len(distinct), dtype=np.intp)
-    for i, better in enumerate(dominators):
+    ranks = []
+    for bit, better in zip(bits, dominators, strict=True):
         low, high = 0, len(fronts)
         while low < high:
             middle = (low + high) // 2
             low, high = (middle + 1, high) if better & fronts[middle] else (low, middle)
         if low == len(fronts):
             fronts.append(0)
-        fronts[low] |= 1 << i
-        ranks[i] = low
+        fronts[low] |= bit
+        ranks.append(low)
     answer = np.empty(len(points), dtype=np.intp)
-    answer[order] = ranks[np.cumsum(fresh) - 1]
+    answer[order] = np.array(ranks, dtype=np.intp)[np.cumsum(fresh) - 1]
     return answer
 
 
-def _keep_no_worse(dominators: list[int], column: Floats) -> None:
-    """Of each point's `dominators` keep those that are no worse in `column`."""
+def _keep_no_worse(dominators: list[int], column: Floats, bits: list[int]) -> None:
+    """Of each point's `dominators` keep those that are no worse in `column`; `bits` are the points' own."""
     order = np.argsort(column, kind="stable")
     ends = np.searchsorted(column[order], column[order], side="right").tolist()
     position, seen = 0, 0
     walk = order.tolist()
     for i, end in zip(walk, ends, strict=True):
         while position < end:
-            seen |= 1 << walk[position]
+            seen |= bits[walk[position]]
             position += 1
         dominators[i] &= seen
 
@@ -135,10 +136,12 @@ def crowding_distance(objectives: ArrayLike, rank: Ranks) -> Floats:
     first = np.append(0, stops[:-1])
     lengths = stops - first
     distance = np.zeros(len(points))
+    # Few fronts fit into a small integer, which is sorted by its digits.
+    front = rank.astype(np.uint16 if len(sizes) < 65_536 else np.intp)
     for column in points.T:
         # Sorting twice, by value and then stably by front, keeps the values in order within each front.
         by_value = np.argsort(column, kind="stable")
-        order = by_value[np.argsort(rank[by_value], kind="stable")]
+        order = by_value[np.argsort(front[by_value], kind="stable")]
         values = column[order]
         extent = values[last] - values[first]
         gap = np.zeros(len(points))

@@ -22,7 +22,11 @@ _REFERENCE = 1.1
 def crowding(objectives: Floats, count: int) -> Ranks:
     """The best fronts, and of the last one the least crowded (NSGA-II, Deb et al. 2002)."""
     rank = nondominated_rank(objectives, enough=count)
-    return np.lexsort((-crowding_distance(objectives, rank), rank))[:count]
+    # What stands behind the last front that is needed is not looked at.
+    last = np.partition(rank, count - 1)[count - 1] if 0 < count < len(rank) else rank.max(initial=0)
+    needed = np.flatnonzero(rank <= last)
+    rank = rank[needed]
+    return needed[np.lexsort((-crowding_distance(objectives[needed], rank), rank))[:count]]
 
 
 def spread(objectives: Floats, count: int) -> Ranks:

@@ -9,6 +9,8 @@ import numpy as np
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.ranking import Floats, Ranks
 
+_TINY = np.finfo(np.float64).tiny
+
 # The values (N, n) of a population, best first, to children (N, n) and the positions (N, P) of their parents.
 Variation = Callable[[np.random.Generator, Floats], tuple[Floats, Ranks]]
 
@@ -20,7 +22,8 @@ def in_box(lower: Floats, upper: Floats) -> Variation:
         mothers, fathers = tournament(rng, len(values), 2 * -(-len(values) // 2)).reshape(2, -1)
         pairs = simulated_binary_crossover(rng, values[mothers], values[fathers], lower, upper)
         children = np.concatenate(pairs)[: len(values)]
-        parents = np.column_stack((np.tile(mothers, 2), np.tile(fathers, 2)))[: len(values)]
+        couples = np.array((mothers, fathers)).T
+        parents = np.concatenate((couples, couples))[: len(values)]
         return polynomial_mutation(rng, children, lower, upper, probability=1 / len(lower)), parents
 
     return vary
@@ -28,7 +31,7 @@ def in_box(lower: Floats, upper: Floats) -> Variation:
 
 def of_mixtures(composition: Composition) -> Variation:
     """Differential moves for one half, crossover for the other, small changes for some; then the way into the limits."""
-    lower, upper = np.zeros(len(composition)), np.maximum(composition.upper, np.finfo(np.float64).tiny)
+    lower, upper = np.zeros(len(composition)), np.maximum(composition.upper, _TINY)
 
     def vary(rng: np.random.Generator, values: Floats) -> tuple[Floats, Ranks]:
         count = len(values)
@@ -44,9 +47,10 @@ def of_mixtures(composition: Composition) -> Variation:
         others[:half] = ones[:half]
         parents = np.column_stack((bases, ones, others))
         copies = (children[:, None] == values[parents]).all(axis=2).any(axis=1)
-        # A child like its parent teaches nothing: it meets a stranger half way.
-        strangers = composition.sample(rng, int(copies.sum()))
-        children[copies] = composition.project((values[bases[copies]] + strangers) / 2)
+        if copies.any():
+            # A child like its parent teaches nothing: it meets a stranger half way.
+            strangers = composition.sample(rng, int(copies.sum()))
+            children[copies] = composition.project((values[bases[copies]] + strangers) / 2)
         return children, parents
 
     return vary
@@ -78,30 +82,38 @@ def simulated_binary_crossover(
     A pair crosses with `probability`, then each variable with one half; the larger the distribution `index`, the nearer
     to the parents. Source: Deb and Agrawal 1995, with bounds as in Deb and Kumar 1995.
     """
+    draws = rng.random(mothers.shape)
+    crossing = (draws < 0.5) & (rng.random((len(mothers), 1)) < probability) & (np.abs(mothers - fathers) > 1e-14)
+    places = np.flatnonzero(crossing)
+    columns = places % mothers.shape[1]
+    parents = np.stack((mothers.ravel()[places], fathers.ravel()[places]))
+    low, high = parents.min(axis=0), parents.max(axis=0)
+    least, most = lower[columns], upper[columns]
+    half = (high - low) / 2
+    # The draw below one half that chose a variable is a fresh one twice: it says who gets which, and how far.
+    doubled = 2 * draws.ravel()[places]
+    exchange = doubled < 0.5
+    draw = 2 * np.where(exchange, doubled, doubled - 0.5)
+    below, above = _spread(draw, 1 + np.stack((low - least, most - high)) / half, index) * half
+    middle = low + half
+    pair = np.clip(np.stack((middle - below, middle + above)), least, most)
     first, second = mothers.copy(), fathers.copy()
-    active = (rng.random(mothers.shape) < 0.5) & (rng.random((len(mothers), 1)) < probability)
-    active &= np.abs(mothers - fathers) > 1e-14
-    rows, columns = np.nonzero(active)
-    a, b = mothers[rows, columns], fathers[rows, columns]
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    width, middle = high - low, (low + high) / 2
-    draw = rng.random(len(rows))
-    exchange = rng.random(len(rows)) < 0.5
-    below = middle - _spread(draw, 1 + 2 * (low - lower[columns]) / width, index) * width / 2
-    above = middle + _spread(draw, 1 + 2 * (upper[columns] - high) / width, index) * width / 2
-    below = np.clip(below, lower[columns], upper[columns])
-    above = np.clip(above, lower[columns], upper[columns])
-    first[rows, columns] = np.where(exchange, above, below)
-    second[rows, columns] = np.where(exchange, below, above)
+    first.ravel()[places] = np.where(exchange, pair[1], pair[0])
+    second.ravel()[places] = np.where(exchange, pair[0], pair[1])
     return first, second
 
 
 def _spread(draw: Floats, room: Floats, index: float) -> Floats:
     """The spread factor whose distribution ends at the bound, `room` half widths away."""
-    power = 1 / (index + 1)
-    share = draw * (2 - room ** -(index + 1))
-    inside = share <= 1
-    return np.where(inside, share, 1 / np.where(inside, 1, 2 - share)) ** power
+    share = draw * (2 - _power(room, -(index + 1)))
+    # Below 1 it contracts, above it expands; the two halves of the distribution are each other's inverse.
+    return _power(np.where(share <= 1, share, 1 / np.maximum(2 - share, _TINY)), 1 / (index + 1))
+
+
+def _power(base: Floats, exponent: float) -> Floats:
+    """`base ** exponent` for bases > 0; by logarithms, which numpy takes of several numbers at once."""
+    power: Floats = np.exp(exponent * np.log(np.maximum(base, _TINY)))
+    return power
 
 
 def polynomial_mutation(
@@ -119,7 +131,7 @@ def polynomial_mutation(
     down = draw < 0.5
     room = 1 - np.where(down, x - low, low + width - x) / width
     folded = np.where(down, draw, 1 - draw)
-    step = 1 - (2 * folded + (1 - 2 * folded) * room ** (index + 1)) ** (1 / (index + 1))
+    step = 1 - _power(2 * folded + (1 - 2 * folded) * _power(room, index + 1), 1 / (index + 1))
     mutants.ravel()[places] = np.clip(x + np.where(down, -step, step) * width, low, low + width)
     return mutants
 

@@ -59,11 +59,11 @@ def of_mixtures(composition: Composition) -> Variation:
 def tournament(rng: np.random.Generator, size: int, count: int) -> Ranks:
     """Positions (count,) of the winners between two random ones of `size`, which stand best first.
 
-    Everybody meets as often as everybody else (Deb et al. 2002).
+    Everybody enters as often as everybody else, and meets somebody else (Deb et al. 2002).
     """
     rounds = -(-2 * count // size)
     entrants = np.concatenate([rng.permutation(size) for _ in range(rounds)])[: 2 * count]
-    winners: Ranks = np.minimum(entrants[:count], entrants[count:])
+    winners: Ranks = np.minimum(entrants[::2], entrants[1::2])
     return winners
 
 

@@ -25,16 +25,18 @@ class Archive:
     def offer(self, candidates: Population) -> None:
         """Take the candidates that belong here, those that stand first before others."""
         candidates = candidates.of(candidates.violations <= 0)
+        if not len(candidates):
+            return
         no_worse = _no_worse(candidates.objectives, candidates.objectives)
         # Worse than another one, or its equal and behind it.
         behind = np.triu(no_worse & no_worse.T, 1) | (no_worse & ~no_worse.T)
-        candidates = candidates.of(np.flatnonzero(behind.sum(axis=0) == 0))
+        candidates = candidates.of(np.count_nonzero(behind, axis=0) == 0)
         if self.members is None:
             self.members = candidates.of(np.arange(min(self.capacity, len(candidates))))
             return
-        new = ~_no_worse(self.members.objectives, candidates.objectives).any(axis=0)
+        new = np.count_nonzero(_no_worse(self.members.objectives, candidates.objectives), axis=0) == 0
         beats = _no_worse(candidates.objectives, self.members.objectives) & new[:, None]
-        lost = np.flatnonzero(beats.sum(axis=0))
+        lost = np.flatnonzero(np.count_nonzero(beats, axis=0))
         # One that dominates each lost member comes in for it; the others fill what is free.
         successors = np.unique(beats[:, lost].argmax(axis=0))
         others = np.setdiff1d(np.flatnonzero(new), successors)

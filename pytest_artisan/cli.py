@@ -9,14 +9,18 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_artisan.gates.gate import NoEvidence
+from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.ledger import replay
+from pytest_artisan.policy import load_policy
 from pytest_artisan.release import baselines
 from pytest_artisan.release.environments import NAMES, Environment, get_config
 from pytest_artisan.reports import terminal
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.reports.publish import RENDERERS, publish
-from pytest_artisan.settings import SettingsError, project_root
+from pytest_artisan.settings import SettingsError, convert, project_root
 from pytest_artisan.verdict.decide import decide
+from pytest_artisan.verdict.judge import describe
 
 GO, NO_GO, BAD_INPUT = 0, 1, 2
 
@@ -47,7 +51,25 @@ def _parser() -> argparse.ArgumentParser:
     show = env.add_subparsers(required=True, metavar="COMMAND").add_parser("show", help="one, with its secrets masked")
     show.add_argument("name", nargs="?", choices=NAMES, help="default: ARTISAN_ENV, else dev")
     show.set_defaults(run=_show_environment)
+    _add_moga(commands)
     return parser
+
+
+def _add_moga(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evolve = commands.add_parser("evolve", help="formulas for a brief, within IFRA's limits")
+    evolve.add_argument("--brief", required=True, help='such as "60%% woody, 40%% citrus, no oakmoss"')
+    evolve.add_argument("--ingredients", type=Path, help="a CSV file; default: the packaged materials")
+    evolve.add_argument("--category", default="4", help="of the finished product, by IFRA; default: 4, fine fragrance")
+    evolve.add_argument("--dosage", type=float, default=20.0, help="per cent of the concentrate in it; default: 20")
+    evolve.add_argument("--unlisted-limit", type=float, help="per cent of the product, for what nobody states a limit")
+    evolve.add_argument("--generations", type=int, default=150)
+    evolve.add_argument("--seed", type=int, default=0)
+    evolve.set_defaults(run=_evolve)
+    stability = commands.add_parser("moga-stability", help="run one seed of an optimizer again, and check it")
+    stability.add_argument("subject", help="package.module:factory")
+    stability.add_argument("--seed", type=int, required=True)
+    stability.add_argument("--iterations", type=int, required=True)
+    stability.set_defaults(run=_check_stability)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -79,6 +101,50 @@ def _show_environment(options: argparse.Namespace) -> int:
     environment = get_config(options.name)
     print("\n".join(_lines(environment)))
     return GO
+
+
+def _evolve(options: argparse.Namespace) -> int:
+    # numpy, and with it this room, is imported where it is used.
+    from pytest_artisan.fragrance.brief import parse_brief
+    from pytest_artisan.fragrance.evolution import evolve
+    from pytest_artisan.fragrance.ingredients import load_catalogue
+    from pytest_artisan.fragrance.limits import Product
+    from pytest_artisan.fragrance.showing import front_lines
+
+    catalogue = load_catalogue(options.ingredients)
+    if catalogue.remarks:
+        print(
+            f"artisan: {len(catalogue.remarks)} rows not taken as they stand: {catalogue.remarks[0]}", file=sys.stderr
+        )
+    brief = parse_brief(options.brief, catalogue, Product(options.category, options.dosage))
+    formulas = evolve(
+        brief,
+        catalogue,
+        seed=options.seed,
+        generations=options.generations,
+        unlisted_limit=options.unlisted_limit,
+    )
+    print("\n".join(front_lines(formulas, catalogue, brief)))
+    return GO
+
+
+def _check_stability(options: argparse.Namespace) -> int:
+    from pytest_artisan.gates.stability import evidence
+    from pytest_artisan.gates.stability.optimizers import load_factory
+
+    policy = load_policy(project_root(Path.cwd()))
+    limits = {**msgspec.to_builtins(policy.tables["moga_stability"]), "subject": options.subject}
+    table = convert(limits, MogaStability, "artisan moga-stability")
+    try:
+        factory = load_factory(options.subject, Path.cwd())
+    except NoEvidence as error:
+        raise SettingsError(str(error)) from None
+    shown = evidence.of_seed(factory, options.seed, options.iterations, table, policy.project)
+    for measurement in shown.measurements:
+        print(describe(measurement))
+    for finding in shown.findings:
+        print(f"{finding.path}:{finding.line}: {finding.message}")
+    return NO_GO if shown.findings else GO
 
 
 def _lines(environment: Environment) -> list[str]:

@@ -18,19 +18,19 @@ def _seed(seed: int, drill: bool, project: Project, table: MogaStability) -> Che
     if drill:
         return evidence.of_seed(saboteurs.BY_SEED[seed], seed, evidence.DRILLED, table, project)
     share = table.iterations // SEEDS + (seed < table.iterations % SEEDS)
-    return evidence.of_seed(evidence.factory(table), seed, share, table, project)
+    return evidence.of_seed(evidence.factory(project, table), seed, share, table, project)
 
 
 def _same_seed(drill: bool, project: Project, table: MogaStability) -> CheckEvidence:
     from pytest_artisan.gates.stability import evidence, saboteurs
 
-    return evidence.of_repetition(saboteurs.sharing_a_generator if drill else evidence.factory(table))
+    return evidence.of_repetition(saboteurs.sharing_a_generator if drill else evidence.factory(project, table))
 
 
 def _random_search(drill: bool, project: Project, table: MogaStability) -> CheckEvidence:
     from pytest_artisan.gates.stability import evidence, saboteurs
 
-    return evidence.of_contests(saboteurs.RandomSearch if drill else evidence.factory(table), table)
+    return evidence.of_contests(saboteurs.RandomSearch if drill else evidence.factory(project, table), table)
 
 
 _RUNS: tuple[tuple[str, Callable[[bool, Project, MogaStability], CheckEvidence]], ...] = (

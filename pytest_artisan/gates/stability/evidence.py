@@ -15,6 +15,7 @@ from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.indicators import hypervolume
 from pytest_artisan.moga.ranking import Floats, nondominated_rank
 from pytest_artisan.verdict.evidence import Finding, Measurement, measured
+from pytest_artisan.verdict.judge import describe, judge
 from pytest_artisan.verdict.statistics import proportion_interval
 
 _REPEATED = 100  # iterations that run again, to be compared
@@ -40,7 +41,7 @@ def of_seed(factory: Factory, seed: int, iterations: int, table: MogaStability, 
     findings = []
     for what, text in [*_broken(measurements), *raised]:
         iteration = watch.first.get(what, watch.iterations)
-        again = f"artisan moga-stability {_subject(factory)} --seed={seed} --iterations={iteration}"
+        again = f"artisan moga-stability {table.subject or _name(factory)} --seed={seed} --iterations={iteration}"
         message = f"{text}, first in iteration {iteration} of seed {seed}: {again}"
         findings.append(Finding("moga_stability", what, message, path, line))
     return CheckEvidence(tuple(measurements), tuple(findings))
@@ -61,14 +62,10 @@ def _watched(factory: Factory, seed: int, iterations: int, table: MogaStability)
 
 
 def _broken(measurements: list[Measurement]) -> list[tuple[str, str]]:
-    return [
-        (m.name, f"{m.name} {m.value} {m.unit}" if m.value is not None else f"{m.name}: {m.no_data}")
-        for m in measurements
-        if m.limit is None or m.value is None or not m.limit.holds(m.value)
-    ]
+    return [(m.name, describe(m)) for m in measurements if any(judge(m))]
 
 
-def _subject(factory: Factory) -> str:
+def _name(factory: Factory) -> str:
     return f"{getattr(factory, '__module__', '')}:{getattr(factory, '__qualname__', type(factory).__name__)}"
 
 
@@ -148,7 +145,8 @@ def _volume(front: Floats, other: Floats) -> float:
     return hypervolume((best - low) / extent, np.full(front.shape[1], 1.1))
 
 
-def factory(table: MogaStability) -> Factory:
+def factory(project: Project, table: MogaStability) -> Factory:
+    """The optimizer's, as the policy names it; raises NoEvidence where there is none."""
     if table.subject is None:
         raise NoEvidence("no subject is configured")
-    return load_factory(table.subject)
+    return load_factory(table.subject, project.root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -64,9 +65,14 @@ class Optimizer(Protocol):
 Factory = Callable[[int], Optimizer]
 
 
-def load_factory(subject: str) -> Factory:
-    """The factory `package.module:name`, called with a seed. Raises NoEvidence where there is none."""
+def load_factory(subject: str, root: Path) -> Factory:
+    """The factory `package.module:name`, called with a seed; the project's root is searched, too.
+
+    Raises NoEvidence where there is none.
+    """
     module, _, name = subject.partition(":")
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
     try:
         factory = getattr(importlib.import_module(module), name)
     except Exception as error:

@@ -1,0 +1,1 @@
+"""Perfume: materials and their limits, briefs, formulas, and how they evolve."""

@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-# Whole, and once: pytester forgets what a session imported, and a forgotten module can not be patched.
+# Whole, and once: pytester forgets what a session imported; a forgotten module can not be patched, and numpy not come
+# back.
 import pytest_artisan.activation
-import pytest_artisan.cli  # noqa: F401
+import pytest_artisan.cli
+import pytest_artisan.gates.stability.evidence  # noqa: F401
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.verdict.decide import Verdict
 

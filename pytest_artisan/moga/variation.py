@@ -10,6 +10,7 @@ from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.ranking import Floats, Ranks
 
 _TINY = np.finfo(np.float64).tiny
+_ATTEMPTS = 10
 
 # The values (N, n) of a population, best first, to children (N, n) and the positions (N, P) of their parents.
 Variation = Callable[[np.random.Generator, Floats], tuple[Floats, Ranks]]
@@ -46,9 +47,11 @@ def of_mixtures(composition: Composition) -> Variation:
         children = composition.project(children)
         others[:half] = ones[:half]
         parents = np.column_stack((bases, ones, others))
-        copies = (children[:, None] == values[parents]).all(axis=2).any(axis=1)
-        if copies.any():
-            # A child like its parent teaches nothing: it meets a stranger half way.
+        for _ in range(_ATTEMPTS):
+            copies = (children[:, None] == values[parents]).all(axis=2).any(axis=1)
+            if not copies.any():
+                break
+            # A child like a parent teaches nothing: it meets a stranger half way.
             strangers = composition.sample(rng, int(copies.sum()))
             children[copies] = composition.project((values[bases[copies]] + strangers) / 2)
         return children, parents

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_artisan.moga.ranking import Floats, matrix_of, nondominated_rank
 
+Integers = NDArray[np.signedinteger[Any]]
+
+_BLOCK = 256
 # Up to here the grid of all pairs of coordinates is faster than slices; its memory grows with the square.
 _GRID = 512
 
@@ -33,7 +38,7 @@ def hypervolume_contributions(objectives: ArrayLike, reference: ArrayLike) -> Fl
     inside = (points < corner).all(axis=1)
     contributions = np.zeros(len(points))
     if len(below):
-        contributions[inside] = exclusive_volumes(below, corner)[0]
+        contributions[inside] = _exclusive(below, corner, pairs=False)[0]
     return contributions
 
 
@@ -49,9 +54,13 @@ def inverted_generational_distance(objectives: ArrayLike, front: ArrayLike) -> f
 def exclusive_volumes(points: Floats, corner: Floats) -> tuple[Floats, Floats]:
     """The volume that each point dominates alone (N,), and that each pair shares with no third point (N, N).
 
-    `points` (N, M), M = 2 or 3, lie below `corner` (M,). Each pair stands once, in either order. In two objectives the
-    third one is a slab of depth 1.
+    `points` (N, M), M = 2 or 3, lie below `corner` (M,). Each pair stands once, in either order.
     """
+    return _exclusive(points, corner, pairs=True)
+
+
+def _exclusive(points: Floats, corner: Floats, pairs: bool) -> tuple[Floats, Floats]:
+    """The volumes of single points and, where wanted, of pairs; in two objectives the third one is a slab of depth 1."""
     if points.shape[1] not in (2, 3):
         raise ValueError(f"exact contributions are for 2 or 3 objectives, not {points.shape[1]}")
     if points.shape[1] == 2:
@@ -59,26 +68,36 @@ def exclusive_volumes(points: Floats, corner: Floats) -> tuple[Floats, Floats]:
         corner = np.append(corner, 1.0)
     count = len(points)
     entering, areas, depths, owners = _grid(points, corner)
-    # Of two entrants to a cell the deeper stays, and the other one goes on to be the second, then the third.
-    first = _deepest(entering)
-    losers = np.maximum(entering[1:], first[:-1])
-    second = np.full_like(first, count)
-    second[1:] = _deepest(losers)
-    third = np.full_like(first, count)
-    third[2:] = _deepest(np.maximum(losers[1:], second[1:-1]))
-    ranks = [rank.ravel().astype(np.intp) for rank in (first, second, third)]
-    levels = [depths.take(rank) for rank in ranks]
-    weights = areas.ravel()
-    by_rank = _sums(ranks[0], weights * (levels[1] - levels[0]), count + 1)[:count]
-    both = ranks[0] * (count + 1) + ranks[1]
-    pairs_by_rank = _sums(both, weights * (levels[2] - levels[1]), (count + 1) ** 2)
+    layers = _layers(entering, 3 if pairs else 2)
+    alone, shared = np.zeros(count + 1), np.zeros((count + 1) ** 2 if pairs else 0)
+    # By blocks of rows: all at once would take many times the memory of the layers.
+    for start in range(0, count, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        ranks = [layer[rows].ravel().astype(np.intp) for layer in layers]
+        levels = [depths.take(rank) for rank in ranks]
+        weights = areas[rows].ravel()
+        alone += np.bincount(ranks[0], weights * (levels[1] - levels[0]), count + 1)
+        if pairs:
+            both = ranks[0] * (count + 1) + ranks[1]
+            shared += np.bincount(both, weights * (levels[2] - levels[1]), len(shared))
     rank_of = np.argsort(owners)
-    pairs = pairs_by_rank.reshape(count + 1, count + 1)[rank_of[:, None], rank_of]
-    return by_rank[rank_of], pairs
+    if not pairs:
+        return alone[rank_of], shared
+    return alone[rank_of], shared.reshape(count + 1, count + 1)[rank_of[:, None], rank_of]
 
 
-def _sums(owners: NDArray[np.intp], volumes: Floats, count: int) -> Floats:
-    return np.bincount(owners, volumes, count).astype(np.float64, copy=False)
+def _layers(entering: Integers, depth: int) -> list[Integers]:
+    """The deepest so far over each cell, the second deepest, and so on: `depth` arrays (n, n) of ranks.
+
+    Of two entrants to a cell the deeper stays, and the other one goes on to be the second.
+    """
+    count = entering.shape[1]
+    layers = []
+    for skipped in range(depth):
+        best = _deepest(entering)
+        layers.append(np.vstack((np.full((skipped, count), count, entering.dtype), best)))
+        entering = np.maximum(entering[1:], best[:-1])
+    return layers
 
 
 def _below(objectives: ArrayLike, reference: ArrayLike) -> tuple[Floats, Floats]:
@@ -110,7 +129,7 @@ def _volume(points: Floats, corner: Floats) -> float:
     return volume
 
 
-def _grid(points: Floats, corner: Floats) -> tuple[NDArray[np.int16], Floats, Floats, NDArray[np.intp]]:
+def _grid(points: Floats, corner: Floats) -> tuple[Integers, Floats, Floats, NDArray[np.intp]]:
     """Cells between the points' first and second coordinates, and which point enters where.
 
     Returns the rank by the third coordinate of the point that enters a cell from the row before (n, n), n where none
@@ -118,18 +137,20 @@ def _grid(points: Floats, corner: Floats) -> tuple[NDArray[np.int16], Floats, Fl
     """
     count = len(points)
     across, along, down = (np.argsort(column, kind="stable") for column in points.T)
-    column_of = np.empty(count, dtype=np.int16)
+    # The smaller the numbers, the more of them at once.
+    small = np.dtype(np.int16 if count < 2**15 - 1 else np.int32)
+    column_of = np.empty(count, dtype=small)
     column_of[across] = np.arange(count)
-    rank_of = np.empty(count, dtype=np.int16)
+    rank_of = np.empty(count, dtype=small)
     rank_of[down] = np.arange(count)
-    reached = column_of[along][:, None] <= np.arange(count, dtype=np.int16)
-    entering = np.where(reached, rank_of[along][:, None], np.int16(count))
+    reached = column_of[along][:, None] <= np.arange(count, dtype=small)
+    entering = np.where(reached, rank_of[along][:, None], small.type(count))
     rows = np.diff(np.append(points[along, 1], corner[1]))
     columns = np.diff(np.append(points[across, 0], corner[0]))
     return entering, rows[:, None] * columns, np.append(points[down, 2], corner[2]), down
 
 
-def _deepest(entering: NDArray[np.int16]) -> NDArray[np.int16]:
+def _deepest(entering: Integers) -> Integers:
     """The running minimum down the rows, by doubling: numpy's `accumulate` takes one number at a time."""
     deepest, step = entering.copy(), 1
     while step < len(deepest):

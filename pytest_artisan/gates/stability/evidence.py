@@ -19,7 +19,7 @@ from pytest_artisan.verdict.judge import describe, judge
 from pytest_artisan.verdict.statistics import proportion_interval
 
 _REPEATED = 100  # iterations that run again, to be compared
-_CONTESTS, _CONTEST_ITERATIONS = 20, 20
+_CONTESTS, _CONTEST_ITERATIONS = 20, 12
 DRILLED = 30  # iterations of a planted optimizer
 
 

@@ -95,7 +95,7 @@ def _layers(entering: Integers, depth: int) -> list[Integers]:
     layers = []
     for skipped in range(depth):
         best = _deepest(entering)
-        layers.append(np.vstack((np.full((skipped, count), count, entering.dtype), best)))
+        layers.append(np.vstack((np.full((skipped, count), count, entering.dtype), best))[:count])
         entering = np.maximum(entering[1:], best[:-1])
     return layers
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.moga.simplex import Projection, euclidean, relative
 
-_STEPS, _HALVINGS = 100, 45
+_STEPS, _CUTS = 100, 25
 _CLOSE = 1e-11
 
 
@@ -121,14 +121,14 @@ class _Dual:
     def ascend(
         self, prices: Floats, direction: Floats, climb: Floats, height: Floats
     ) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
-        """Prices that are higher up, by halving the steps of the rows that are not (Armijo's rule)."""
+        """Prices that are higher up, by shortening the steps of the rows that are not (Armijo's rule)."""
         size = np.ones((len(prices), 1))
-        for _ in range(_HALVINGS):
+        for _ in range(_CUTS):
             trial = np.maximum(prices + size * direction, 0)
             found = self.at(trial)
             gain = 1e-4 * (climb * (trial - prices)).sum(axis=1)
             short = found[2] < height + gain - 1e-12 * (1 + np.abs(height))
             if not short.any():
                 break
-            size[short] /= 2
+            size[short] /= 4
         return trial, found

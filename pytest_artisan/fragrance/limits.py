@@ -15,7 +15,7 @@ from pytest_artisan.settings import SettingsError
 
 # Products that are rinsed off, or that skin is not meant to touch: neither light nor time on the skin adds to them.
 RINSE_OFF = frozenset({"7A", "9", "10A", "12"})
-NOT_IN_LIGHT = RINSE_OFF | {"6", "11A"}
+NOT_IN_LIGHT = RINSE_OFF | {"11A"}
 # Per cent of the finished product from which an allergen is declared (Regulation (EC) 1223/2009, Annex III).
 DECLARED_LEAVE_ON, DECLARED_RINSE_OFF = 0.001, 0.01
 # Equality with a limit passes; so does what rounding adds to it.
@@ -160,7 +160,7 @@ def _shared(category: str) -> Iterator[tuple[str, Mapping[str, float], float]]:
     """Each limit of a category: its name, what each material counts towards it, and per cent of the finished product."""
     known = packaged_standards()
     for standard in known.standards:
-        allowed = standard.limits[category]
+        allowed = standard.allowed(category)
         if allowed is None:
             continue
         amounts = dict.fromkeys(sorted(standard.members), 1.0)

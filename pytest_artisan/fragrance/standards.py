@@ -17,11 +17,18 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Standard:
-    """A limit on the sum of its `members`, per cent of the finished product by category; None is no restriction."""
+    """A limit on the sum of its `members`, per cent of the finished product by category; None is no restriction.
+
+    A category that the data does not know has no room at all: nobody said that there is any.
+    """
 
     name: str
     members: frozenset[str]
     limits: Mapping[str, float | None]
+
+    def allowed(self, category: str) -> float | None:
+        """Per cent of the finished product, None where there is no restriction."""
+        return self.limits.get(category, 0.0)
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,8 @@ def packaged_standards() -> Standards:
             raise TableError(f"{where}: standard {name!r} in category {category!r} is unknown, or stands twice")
         limits[name][category] = number_of(row, where, "max_percent")
     for name, by_category in limits.items():
-        if len(by_category) != len(CATEGORIES):
-            raise TableError(f"limits.csv: standard {name!r} has {len(by_category)} of {len(CATEGORIES)} categories")
+        if not by_category:
+            raise TableError(f"limits.csv: standard {name!r} has no limit")
     constituents: dict[str, dict[str, float]] = {}
     for where, row in read_rows(DATA / "constituents.csv", ("natural", "constituent", "percent", "source")):
         parts = constituents.setdefault(cas_of(row, where, "natural"), {})

@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_artisan.settings import SettingsError
 
 Row = Mapping[str, str]
-CAS_FORM = re.compile(r"\d{2,7}-\d\d-\d")
+CAS_FORM = re.compile(r"[0-9]{2,7}-[0-9]{2}-[0-9]")
 
 
 class TableError(SettingsError):

@@ -106,8 +106,8 @@ class Composition:
         return within
 
     def sample(self, rng: np.random.Generator, count: int) -> Floats:
-        """Random mixtures (count, n): exponential values, of which a random part is left out."""
-        values = rng.exponential(size=(count, len(self)))
+        """Random mixtures (count, n): exponential parts of the components' limits, a random part of them left out."""
+        values = rng.exponential(size=(count, len(self))) * self.upper
         values *= rng.random((count, len(self))) < rng.random((count, 1))
         sums = np.maximum(values.sum(axis=1, keepdims=True), 1e-9)
         return self.project(values * (self.total / sums))

@@ -113,8 +113,10 @@ class _Dual:
         free = np.maximum(slope.sum(axis=1), np.finfo(np.float64).tiny)
         curvature = weighted @ self.weights.swapaxes(1, 2) - mean[:, :, None] * mean[:, None, :] / free[:, None, None]
         both = moving[:, :, None] & moving[:, None, :]
-        # Where nothing is free to answer, a long step in the gradient's direction.
-        ridge = 1e-6 * (self.weights**2).sum(axis=2) + np.finfo(np.float64).tiny
+        # Where nothing is free to answer, a step of the size that moves shares; elsewhere Newton's own.
+        size = (self.weights**2).sum(axis=2)
+        stuck = np.diagonal(curvature, axis1=1, axis2=2) <= 1e-9 * size
+        ridge = np.where(stuck, 1e-3, 1e-9) * size + np.finfo(np.float64).tiny
         system = np.where(both, curvature, 0) + np.eye(moving.shape[1]) * (ridge + ~moving)[:, :, None]
         return np.linalg.solve(system, climb[:, :, None])[:, :, 0]
 

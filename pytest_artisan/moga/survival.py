@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pytest_artisan.moga.indicators import exclusive_volumes
+from pytest_artisan.moga.indicators import dominated_samples, exclusive_volumes
 from pytest_artisan.moga.ranking import Floats, Ranks, crowding_distance, nondominated_rank
 
 Survival = Callable[[Floats, int], Ranks]
 
 # Removals between two exact calculations of the volumes: a quarter of them.
 _PASSES = 4
-_SAMPLES = 4096
 _REFERENCE = 1.1
 
 
@@ -100,9 +97,9 @@ def _drop_least(front: Floats, keep: int) -> Ranks:
     if objectives == 1 or keep < objectives:
         return np.lexsort(front.T[::-1])[:keep]
     corner = np.full(objectives, _REFERENCE)
-    # More than all volume: nothing takes their place.
+    # More than all volumes and samples: nothing takes their place.
     bonus = np.zeros(count)
-    bonus[[np.lexsort((front.sum(axis=1), column))[0] for column in front.T]] = 2 * _REFERENCE**objectives * _SAMPLES
+    bonus[[np.lexsort((front.sum(axis=1), column))[0] for column in front.T]] = 1e9
     volumes = _exact_volumes if objectives <= 3 else _sampled_volumes
     return volumes(front, corner, keep, bonus)
 
@@ -130,11 +127,7 @@ def _exact_volumes(front: Floats, corner: Floats, keep: int, bonus: Floats) -> R
 
 
 def _sampled_volumes(front: Floats, corner: Floats, keep: int, bonus: Floats) -> Ranks:
-    samples = _low_discrepancy(front.shape[1]) * corner.astype(np.float32)[:, None]
-    columns = front.T.astype(np.float32)
-    dominates = columns[0][:, None] <= samples[0]
-    for column, sample in zip(columns[1:], samples[1:], strict=True):
-        dominates &= column[:, None] <= sample
+    dominates = dominated_samples(front, corner)
     # For each sample how many dominate it, and the sum of their positions: where it is one, its position.
     positions = np.arange(len(front), dtype=np.float32)
     covers, owners = np.vstack((np.ones_like(positions), positions)) @ dominates.astype(np.float32)
@@ -149,16 +142,3 @@ def _sampled_volumes(front: Floats, corner: Floats, keep: int, bonus: Floats) ->
         np.add.at(alone, heirs, 1)
     kept = np.flatnonzero(np.isfinite(alone))
     return kept[np.argsort(-alone[kept], kind="stable")]
-
-
-@cache
-def _low_discrepancy(dimensions: int) -> NDArray[np.float32]:
-    """Evenly spread points (dimensions, samples) in the unit cube: multiples of the powers of a generalised golden ratio.
-
-    Source: Roberts 2018, the additive recurrence R_d.
-    """
-    ratio = 2.0
-    for _ in range(64):
-        ratio = (1 + ratio) ** (1 / (dimensions + 1))
-    steps = ratio ** -np.arange(1.0, dimensions + 1)
-    return ((0.5 + np.arange(1, _SAMPLES + 1) * steps[:, None]) % 1).astype(np.float32)

@@ -51,9 +51,8 @@ def of_mixtures(composition: Composition) -> Variation:
             copies = (children[:, None] == values[parents]).all(axis=2).any(axis=1)
             if not copies.any():
                 break
-            # A child like a parent teaches nothing: it meets a stranger half way.
-            strangers = composition.sample(rng, int(copies.sum()))
-            children[copies] = composition.project((values[bases[copies]] + strangers) / 2)
+            # A child like a parent teaches nothing: it gets something that its parent has less of.
+            children[copies] = composition.project(transfer(rng, values[bases[copies]], probability=1.0))
         return children, parents
 
     return vary

@@ -12,8 +12,8 @@ from pytest_artisan.gates.stability.invariants import Watch
 from pytest_artisan.gates.stability.optimizers import Factory, load_factory, place_of
 from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.composition import Composition
-from pytest_artisan.moga.indicators import hypervolume
-from pytest_artisan.moga.ranking import Floats, nondominated_rank
+from pytest_artisan.moga.indicators import sampled_hypervolume
+from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.verdict.evidence import Finding, Measurement, measured
 from pytest_artisan.verdict.judge import describe, judge
 from pytest_artisan.verdict.statistics import proportion_interval
@@ -138,11 +138,10 @@ def _wins(factory: Factory, seed: int, table: MogaStability) -> bool:
 
 
 def _volume(front: Floats, other: Floats) -> float:
-    """Hypervolume where the extent of both together is 1, below 1.1."""
+    """Hypervolume where the extent of both together is 1, below 1.1; sampled, for any number of objectives."""
     both = np.concatenate((front, other))
     low, extent = both.min(axis=0), np.maximum(np.ptp(both, axis=0), np.finfo(np.float64).tiny)
-    best = front[nondominated_rank(front, enough=1) == 0]
-    return hypervolume((best - low) / extent, np.full(front.shape[1], 1.1))
+    return sampled_hypervolume((front - low) / extent, np.full(front.shape[1], 1.1))
 
 
 def factory(project: Project, table: MogaStability) -> Factory:

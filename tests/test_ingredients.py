@@ -44,13 +44,17 @@ def test_the_packaged_materials_are_many_and_each_fact_has_its_source() -> None:
     assert len(rows) == len(packaged()) >= 60
     for row in rows:
         assert row["ifra"], row["name"]
-        assert row["source_ifra"].startswith("https://"), row["name"]
+        assert row["source_ifra"].startswith(("https://", "http://")), row["name"]
         for fact, source in (("families", "source_odour"), ("vapour_pressure_pa", "source_vapour")):
-            assert bool(row[fact]) <= row[source].startswith("https://"), (row["name"], fact)
-        assert row["source_price"] == "illustrative" or row["source_price"].startswith("https://"), row["name"]
+            assert bool(row[fact]) <= row[source].startswith(("https://", "http://")), (row["name"], fact)
+        assert (
+            not row["price_usd_kg"]
+            or row["source_price"] == "illustrative"
+            or row["source_price"].startswith(("https://", "http://"))
+        ), row["name"]
     for name in ("limits.csv", "constituents.csv", "phototoxic.csv"):
         with (DATA / name).open(encoding="utf-8") as file:
-            assert all(row["source"].startswith("https://") for row in csv.DictReader(file)), name
+            assert all(row["source"].startswith(("https://", "http://")) for row in csv.DictReader(file)), name
 
 
 def test_the_packaged_materials_cover_what_a_perfume_is_made_of() -> None:

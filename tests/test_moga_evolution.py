@@ -335,7 +335,7 @@ def test_the_default_reaches_the_exact_front_of_formulas(components: int, least:
     problem = formulation(components, seed=0)
     exact = oracle(problem)
     ratios = []
-    for seed in range(5):
+    for seed in range(3):
         evolution = MixtureEvolution(problem.evaluate, Composition(problem.caps, total=1.0), generator(seed))
         ratios.append(exact.ratio(evolution.run(250).objectives))
     assert np.median(ratios) >= least

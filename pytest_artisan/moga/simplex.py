@@ -12,6 +12,8 @@ from pytest_artisan.moga.ranking import Floats
 # (values (N, n), caps (N, n), total) -> shares (N, n); where the caps do not reach the total, the caps
 Projection = Callable[[Floats, Floats, float], Floats]
 
+# Rows up to this length are sorted, longer ones searched.
+_SORTED = 32
 # Newton ends after a few steps; bisection, where a step leaves its bracket, after as many as a float has bits.
 _STEPS = 200
 # What rounding does to a sum of shares, relative to it.
@@ -48,12 +50,40 @@ def scale_to_capped_simplex(
 
 
 def euclidean(rows: Floats, cap: Floats, total: float) -> Floats:
-    """`clip(rows - shift, 0, cap)` with the shift that makes the total: a safeguarded Newton iteration."""
+    """`clip(rows - shift, 0, cap)` with the shift that makes the total."""
     # Shares depend on differences alone; measured from the largest value these are exact where they matter.
     rows = rows - np.where(cap > 0, rows, -np.inf).max(axis=1, keepdims=True, initial=-1e300)
+    find = _shift_by_sorting if rows.shape[1] <= _SORTED else _shift_by_newton
+    shares = np.clip(rows - find(rows, cap, total)[:, None], 0, cap)
+    # Rounding, what the sum is off by, is spread over the shares away from their limits.
+    free = (shares > 0) & (shares < cap)
+    excess = shares.sum(axis=1) - total
+    shares -= np.where(free, (excess / np.maximum(free.sum(axis=1), 1))[:, None], 0)
+    nearest: Floats = np.clip(shares, 0, cap)
+    return nearest
+
+
+def _shift_by_sorting(rows: Floats, cap: Floats, total: float) -> Floats:
+    """The sum falls piecewise linearly in the shift, and bends where a share leaves its cap or reaches 0."""
+    count = rows.shape[1]
+    bends = np.concatenate((rows - cap, rows), axis=1)
+    order = bends.argsort(axis=1)
+    bends = np.take_along_axis(bends, order, axis=1)
+    free = np.where(order < count, 1.0, -1.0).cumsum(axis=1)
+    fallen = (free[:, :-1] * np.diff(bends, axis=1)).cumsum(axis=1)
+    wanted = cap.sum(axis=1) - total
+    passed = (fallen < wanted[:, None]).sum(axis=1)
+    places = np.arange(len(rows))
+    before = np.where(passed > 0, fallen[places, passed - 1], 0)
+    shift: Floats = bends[places, passed] + (wanted - before) / np.maximum(free[places, passed], 1)
+    return shift
+
+
+def _shift_by_newton(rows: Floats, cap: Floats, total: float) -> Floats:
+    """A few steps for long rows; where one leaves its bracket, half of the bracket."""
     low, high = (rows - cap).min(axis=1) - total, np.full(len(rows), total)
     short = cap.sum(axis=1) < total
-    shift = np.where(short, low, np.clip((rows.sum(axis=1) - total) / rows.shape[1], low, high))
+    shift: Floats = np.where(short, low, np.clip((rows.sum(axis=1) - total) / rows.shape[1], low, high))
     for _ in range(_STEPS):
         shares = np.clip(rows - shift[:, None], 0, cap)
         excess = shares.sum(axis=1) - total
@@ -66,11 +96,7 @@ def euclidean(rows: Floats, cap: Floats, total: float) -> Floats:
         step = shift + excess / np.maximum(free, 1)
         newton = (free > 0) & (step > low) & (step < high)
         shift = np.where(found, shift, np.where(newton, step, (low + high) / 2))
-    # Rounding, what the sum is off by, is spread over the shares away from their limits.
-    free = (shares > 0) & (shares < cap)
-    shares -= np.where(free, (excess / np.maximum(free.sum(axis=1), 1))[:, None], 0)
-    nearest: Floats = np.clip(shares, 0, cap)
-    return nearest
+    return shift
 
 
 def relative(rows: Floats, cap: Floats, total: float) -> Floats:

@@ -11,6 +11,7 @@ from pytest_artisan.drills import DrillSession
 from pytest_artisan.planning import Withholding
 from pytest_artisan.reports.publish import RENDERERS
 from pytest_artisan.session import Collecting, GateSession
+from pytest_artisan.xdist import LastWords
 
 
 def activate(config: pytest.Config) -> None:
@@ -18,12 +19,15 @@ def activate(config: pytest.Config) -> None:
     option = config.option
     context = context_of(config)
     register = config.pluginmanager.register
+    if not __debug__ and (option.artisan_drill or option.artisan_gates is not None):
+        raise pytest.UsageError("gates need assert: this Python leaves it out (-O or PYTHONOPTIMIZE)")
     if option.artisan_drill:
         register(DrillSession(config), "artisan-drill")
         return
     if option.artisan_gates is None:
-        if option.artisan_report:
-            raise pytest.UsageError("--artisan-report needs --artisan-gates: without them there is no verdict")
+        for name in ("report", "journal", "purpose"):
+            if getattr(option, f"artisan_{name}"):
+                raise pytest.UsageError(f"--artisan-{name} needs --artisan-gates: without them there is no verdict")
         register(Withholding(context), "artisan-withholding")
         return
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
@@ -32,9 +36,10 @@ def activate(config: pytest.Config) -> None:
     if getattr(option, "dist", "no") == "each":
         raise pytest.UsageError("--dist=each runs every item once a worker; gates need each item once")
     collecting = Collecting(config)
-    register(collecting, "artisan-collecting")
-    if not hasattr(config, "workerinput"):
-        register(GateSession(config, collecting, _reports(config)), "artisan-session")
+    judging = LastWords(config) if hasattr(config, "workerinput") else GateSession(config, collecting, _reports(config))
+    for plugin, name in ((collecting, "artisan-collecting"), (judging, "artisan-session")):
+        if register(plugin, name) is None:
+            raise pytest.UsageError(f"-p no:{name} leaves out a part that gates need")
 
 
 def _reports(config: pytest.Config) -> list[Path]:

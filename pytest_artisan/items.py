@@ -61,7 +61,8 @@ class CheckItem(BuiltInItem):
                 pytest.skip(str(error))
             recorder.record([no_evidence(self.check.name, str(error))])
         else:
-            recorder.record(evidence.measurements, evidence.findings)
+            nothing = [] if evidence.measurements else [no_evidence(self.check.name, "it measured nothing")]
+            recorder.record([*evidence.measurements, *nothing], evidence.findings)
         recorder.enforce()
 
 

@@ -36,6 +36,7 @@ class _Pending:
     attempts: int = 1
     called: bool = False
     properties: dict[int, tuple[str, object]] = field(default_factory=dict)
+    told: dict[tuple[Outcome, str], None] = field(default_factory=dict)  # all that was not a pass
 
 
 class Ledger:
@@ -80,8 +81,11 @@ class Ledger:
         outcome, detail = _read(report)
         if outcome is None:
             pending.attempts += 1
-        elif outcome.badness > pending.outcome.badness:
-            pending.outcome, pending.detail = outcome, self._mask.text(detail)
+        elif outcome is not Outcome.PASSED:
+            detail = self._mask.text(detail)
+            pending.told[outcome, detail] = None
+            if outcome.badness > pending.outcome.badness:
+                pending.outcome, pending.detail = outcome, detail
         if report.when in ("teardown", CRASH):
             self._finish(report.nodeid)
 
@@ -95,9 +99,16 @@ class Ledger:
                 if self.journal is not None:
                     self.journal.passed(nodeid, self._nanoseconds[nodeid])
             return
-        self._results.append(result)
-        if self.journal is not None:
-            self.journal.result(result, self._nanoseconds[nodeid])
+        if result.outcome is Outcome.PASSED and not pending.called:
+            # --setup-only and its like: what a fixture measured is no test that ran.
+            return
+        # A subtest's skip must not hide another one's: each has to be declared.
+        others = [told for told in pending.told if told != (pending.outcome, pending.detail)]
+        bare = replace(result, measurements=(), findings=(), by_limit=False)
+        for one in (result, *(replace(bare, outcome=outcome, detail=detail) for outcome, detail in others)):
+            self._results.append(one)
+            if self.journal is not None:
+                self.journal.result(one, self._nanoseconds[nodeid])
 
     def evidence(
         self, plan: Plan, faults: Iterable[tuple[Fault, str]] = (), stopped: str = "", exit_status: int = 0
@@ -170,8 +181,8 @@ def _result(nodeid: str, pending: _Pending) -> ItemResult:
             findings = msgspec.json.decode(str(value), type=tuple[Finding, ...])
         elif name == BY_LIMIT:
             by_limit = True
-    if outcome is Outcome.PASSED and pending.attempts > 1:
-        outcome, detail = Outcome.FLAKY, f"passed at attempt {pending.attempts}"
+    if pending.attempts > 1 and outcome.badness < Outcome.FLAKY.badness:
+        outcome, detail = Outcome.FLAKY, f"{outcome} at attempt {pending.attempts}" + (f": {detail}" if detail else "")
     path, line, _ = pending.report.location
     return ItemResult(
         nodeid, outcome, detail, pending.attempts, tuple(measurements), findings, by_limit, path, (line or 0) + 1

@@ -49,12 +49,26 @@ class Planner:
         if dropped:
             session.config.hook.pytest_deselected(items=dropped)
 
+    def _withhold_late(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Other plugins may mark an item `writes` after this one looked."""
+        late = [item for item in items if _is_withheld(item, self._context.policy.environment)]
+        if not late:
+            return
+        gone = {item.nodeid for item in late}
+        items[:] = [item for item in items if item.nodeid not in gone]
+        self._kept = [item for item in self._kept if item.nodeid not in gone]
+        left = {gate: [nodeid for nodeid in nodeids if nodeid not in gone] for gate, nodeids in self._gates.items()}
+        self._gates = {gate: nodeids for gate, nodeids in left.items() if nodeids}
+        self._withheld += sorted(gone)
+        config.hook.pytest_deselected(items=late)
+
     def skipped(self, report: pytest.CollectReport) -> None:
         """Take a collector that skipped itself and all of its items."""
         self._modules[report.nodeid] = skip_reason(report)
 
     def finish(self, config: pytest.Config, items: list[pytest.Item]) -> Plan:
         """The plan; what was collected and is not among the final `items` was removed by somebody."""
+        self._withhold_late(config, items)
         order = [name for name in self._context.policy.gates if name in self._gates]
         removed: dict[str, str] = {}
         if items != self._kept:
@@ -162,12 +176,14 @@ class Withholding:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
+        # After the others, which may mark items: nothing that writes may slip through.
+        result = yield
         dropped = [item for item in items if _is_withheld(item, self._environment)]
         if dropped:
             items[:] = [item for item in items if not _is_withheld(item, self._environment)]
             self._withheld = len(dropped)
             config.hook.pytest_deselected(items=dropped)
-        return (yield)
+        return result
 
     def pytest_report_header(self) -> str:
         return f"artisan: environment {self._environment.env}"

@@ -91,6 +91,8 @@ def pytest_configure(config: pytest.Config) -> None:
         or option.artisan_env
         or option.artisan_regression
         or option.artisan_report
+        or option.artisan_purpose
+        or option.artisan_journal
         or os.environ.get("ARTISAN_ENV")
     ):
         from pytest_artisan.activation import activate

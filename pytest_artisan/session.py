@@ -81,7 +81,7 @@ class GateSession:
         self._requirements = self._ask(Plan({}))
         self._verdict: Verdict | None = None
         self._session: pytest.Session | None = None
-        self._broken = ""
+        self._broken = "the session ended before it began"
         self._told = False
         self._started = wall_clock()
         self._signal_before: Any = None
@@ -171,6 +171,8 @@ class GateSession:
             return (yield)
         except BaseException as error:
             self._faults.append((Fault.INTERNAL_ERROR, f"a plugin failed at the session's end: {error!r}"))
+            if isinstance(error, SystemExit) and not error.code:
+                raise SystemExit(pytest.ExitCode.TESTS_FAILED) from error
             raise
         finally:
             self._finish(session)
@@ -253,8 +255,9 @@ class GateSession:
             signal.signal(signal.SIGTERM, self._signal_before)
         self._controller.close()
         self._close_journal()
-        if self._session is not None:
-            self._tell(self._session)
+        session = self._session or self._config.pluginmanager.get_plugin("session")
+        if session is not None:
+            self._tell(session)
 
     def _tell(self, session: pytest.Session) -> None:
         """The last line, after everything that others print; and once more no exit status 0 without a GO."""

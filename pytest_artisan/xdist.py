@@ -17,6 +17,9 @@ from pytest_artisan.verdict.evidence import Fault, Plan
 
 _RUN = "artisan_run"
 _PLAN = "artisan_plan"
+_END = "artisan_end"
+# Passed, failed, or given no test: of the rest, the controller would hear nothing else.
+_SOUND_ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class HandedIn(msgspec.Struct, frozen=True):
@@ -54,6 +57,11 @@ class Controller:
         worker = str(node.gateway.id)
         if error is not None:
             self.faults.append((Fault.WORKER_LOST, f"worker {worker} was lost: {error}"))
+        ended = getattr(node, "workeroutput", {}).get(_END)
+        if error is None and ended not in _SOUND_ENDS:
+            self.faults.append(
+                (Fault.WORKER_LOST, f"worker {worker} did not end well: {ended or 'it failed at its end'}")
+            )
         # A worker on another host can not write into this one's folder; its plan comes with its last words.
         text = getattr(node, "workeroutput", {}).get(_PLAN)
         if text is not None:
@@ -91,6 +99,22 @@ def hand_in(config: pytest.Config, policy_digest: str, plan: Plan) -> None:
         (folder / f"{workerinput['workerid']}.json").write_text(text, encoding="utf-8")
     else:
         config.workeroutput[_PLAN] = text  # type: ignore[attr-defined]
+
+
+class LastWords:
+    """A worker's own exit status, as its other plugins leave it; none where one of them fails at the session's end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        before = session.exitstatus
+        result = yield
+        # A worker's status is 1 for its failed items; one that a plugin raised is for what no item shows.
+        raised = session.exitstatus == pytest.ExitCode.TESTS_FAILED != before
+        self._config.workeroutput[_END] = "raised by a plugin" if raised else int(session.exitstatus)  # type: ignore[attr-defined]
+        return result
 
 
 class Turnstile:

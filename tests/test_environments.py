@@ -149,3 +149,48 @@ def test_a_subfolder_knows_the_environments_and_the_baselines_of_its_project(
     assert get_config("stg").base_url == "https://stg.example.test"
     assert main(["baseline", "save", "../verdict.json"]) == 0
     assert (project.path / ".artisan/baseline-stg.json").is_file()
+
+
+@pytest.mark.parametrize("gates", [True, False], ids=["gates", "plain"])
+def test_a_marker_that_a_conftest_adds_withholds_as_well(project: Project, gates: bool) -> None:
+    project.tests("def test_one(): pass\ndef test_writes(): open('written', 'w')\n")
+    project.write(
+        "conftest.py",
+        """
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.name == "test_writes":
+                    item.add_marker("writes")
+        """,
+    )
+    run = project.run("--artisan-env=prod") if gates else project.plain("--artisan-env=prod")
+    assert run.status == 0, run.out
+    assert not (project.path / "written").exists()
+    assert "1 tests marked writes" in run.out
+    if gates:
+        assert run.verdict is not None
+        assert run.verdict.withheld == ("test_it.py::test_writes",)
+
+
+@pytest.mark.parametrize("option", ["--artisan-purpose=release", "--artisan-journal=j"])
+def test_what_only_gates_can_answer_needs_them(project: Project, option: str) -> None:
+    project.tests("def test_one(): pass\n")
+    run = project.plain(option)
+    assert run.status == 4
+    assert "needs --artisan-gates" in run.err
+
+
+@pytest.mark.parametrize("name", ["artisan-session", "artisan-collecting"])
+def test_a_session_without_one_of_its_parts_is_refused(project: Project, name: str) -> None:
+    project.tests("def test_one(): pass\n")
+    run = project.run(f"-pno:{name}")
+    assert run.status == 4
+    assert f"-p no:{name} leaves out a part" in run.err
+
+
+def test_python_without_assert_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    project.tests("def test_one(): assert 0\n")
+    run = project.run(subprocess=True)
+    assert run.status == 4
+    assert "gates need assert" in run.err

@@ -81,6 +81,38 @@ def _failed_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / "lastfailed").write_text('{"test_it.py::test_one": true}', encoding="utf-8")
 
 
+def _declared(reason: str) -> Prepare:
+    def prepare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        project.policy(f'required = ["unit"]\nexpected = [{{ outcome = "skip", reason = "{reason}", why = "7" }}]')
+
+    return prepare
+
+
+def _measures_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.policy('required = ["mine"]')
+    project.write(
+        "conftest.py",
+        """
+        from pytest_artisan.gates import Check, CheckEvidence, Gate
+
+        def pytest_artisan_gates(config):
+            return Gate("mine", "my own", checks=(Check("files", lambda project, table: CheckEvidence(())),))
+        """,
+    )
+
+
+def _mends(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.policy('required = ["static_analysis"]\n[tool.artisan.static_analysis]\nmypy = []')
+    project.write("src/a.py", "import os\n")
+    project.write("ruff.toml", "fix = true\n")
+
+
+def _gives_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.policy('required = ["static_analysis"]\n[tool.artisan.static_analysis]\nruff = []\nmypy_errors = 5')
+    project.write("src/a.py", "def f(:\n")
+    project.write("src/b.py", "x: int = ''\n" * 9)
+
+
 MEASURE = "def test_one(gate): gate.measure({})\n"
 LISTING = 'case "$*" in *--show-files*) echo "$PWD/src/a.py"; exit 0;; esac\n'
 TWO = "def test_one(): pass\ndef test_two(): pass\n"
@@ -182,6 +214,26 @@ FAULTS = [
           arguments=("--artisan-purpose=release",)),
     Fault("a narrowed run for a release", r"limited to only test_it.py", arguments=("test_it.py", "--artisan-purpose=release")),
     Fault("--setup-only", r"did not run", arguments=("--setup-only",)),
+    Fault("--setup-only of a fixture that measures", r"did not run", arguments=("--setup-only",), tests=(
+        "@pytest.fixture\ndef m(gate): gate.measure('x', 1, unit='ms', at_most=2)\ndef test_one(m): assert 0\n")),
+    Fault("one subtest's skip behind another's", r"skipped: the database is down", tests=(
+        "def test_one(subtests):\n    with subtests.test('a'): pytest.skip('needs Windows 11')\n"
+        "    with subtests.test('b'): pytest.skip('the database is down')\n"), prepare=_declared("needs Windows*")),
+    Fault("a failed attempt behind a declared skip", r"FLAKY: passed only when it was retried", tests=(
+        "N = []\ndef test_one():\n    N.append(1)\n    if len(N) > 1: pytest.skip('not up')\n    assert 0\n"),
+        arguments=("--reruns=1",), prepare=_declared("not up")),
+    *(Fault(f"a worker's {name} at the session's end", r"worker gw\d (did not end well|was lost)", arguments=("-n", "2"),
+            tests=TWO, conftest=f"import pytest\ndef pytest_sessionfinish(session):\n"
+                                f"    if hasattr(session.config, 'workerinput'): {line}\n")
+      for name, line in (("error", "raise RuntimeError('leak')"), ("exit", "pytest.exit('leak', 3)"),
+                         ("status", "session.exitstatus = 1"))),
+    Fault("pytest.exit before the session starts", r"", whole=False, subprocess=True,
+          conftest="import pytest\ndef pytest_sessionstart(): pytest.exit('no database', returncode=0)\n"),
+    Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
+          tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
+    Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_measures_nothing),
+    Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_mends),
+    Fault("an allowance for a tool that gave up", r"mypy errors \d > 0", prepare=_gives_up),
 ]  # fmt: skip
 
 

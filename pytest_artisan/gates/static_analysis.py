@@ -14,11 +14,14 @@ from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, NoEvidence, Pr
 from pytest_artisan.gates.tables import StaticAnalysis
 from pytest_artisan.verdict.evidence import Finding, measured
 
+# A gate reads: a project's own settings may ask Ruff to mend what it finds, and then to say nothing of it.
+_CHECK = ("check", "--no-fix", "--no-fix-only")
 # Any of these is a finding under every rule selection that looks at code at all.
 _PLANTED_FOR_RUFF = "import sys\nimport os\ndef f( x ):\n    return undefined_name\nassert (1, 'always true')\n"
 _PLANTED_FOR_MYPY = "def planted() -> int:\n    return 'not a number'\n"
 # mypy takes its planted files by name; no more of them than a command line holds.
 _SHADOWED = 200
+_GAVE_UP = ("syntax", "invalid-syntax")
 
 
 def ruff(project: Project, table: StaticAnalysis) -> CheckEvidence:
@@ -26,7 +29,7 @@ def ruff(project: Project, table: StaticAnalysis) -> CheckEvidence:
     paths = _paths(project, table.ruff)
     files = _ruff_files(project, table, paths)
     answer = tools.run(
-        "ruff", ["check", "--output-format=json", "--", *paths], cwd=project.root, timeout_s=table.timeout_s
+        "ruff", [*_CHECK, "--output-format=json", "--", *paths], cwd=project.root, timeout_s=table.timeout_s
     )
     return _ruff_evidence(project, table, answer, len(files))
 
@@ -34,7 +37,7 @@ def ruff(project: Project, table: StaticAnalysis) -> CheckEvidence:
 def ruff_drill(project: Project, table: StaticAnalysis) -> CheckEvidence:
     """The same for a planted module, read from stdin under the name, and so the settings, of a real one."""
     name = _ruff_files(project, table, _paths(project, table.ruff))[0]
-    arguments = ["check", "--output-format=json", "--stdin-filename", name, "-"]
+    arguments = [*_CHECK, "--output-format=json", "--stdin-filename", name, "-"]
     answer = tools.run("ruff", arguments, cwd=project.root, timeout_s=table.timeout_s, stdin=_PLANTED_FOR_RUFF)
     return _ruff_evidence(project, table, answer, 1)
 
@@ -116,6 +119,9 @@ def _evidence(
         raise NoEvidence(f"{tool} answered what can not be read: {_last_line(answer)}") from None
     if (answer.status == 0) != (not findings):
         raise NoEvidence(f"{tool} ended with {answer.status} and {len(findings)} findings: {_last_line(answer)}")
+    if answer.status not in (0, 1) or any(finding.rule in _GAVE_UP for finding in findings):
+        # It stopped at what it could not read; what else there is to find, nobody saw.
+        allowed = 0
     name = {"ruff": "ruff findings", "mypy": "mypy errors"}[tool]
     count = measured(name, len(findings), unit="count", at_most=allowed)
     reach = measured(f"{tool} files", files, unit="count", at_least=1)

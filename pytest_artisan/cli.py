@@ -22,17 +22,20 @@ from pytest_artisan.settings import SettingsError, convert, project_root
 from pytest_artisan.verdict.decide import decide
 from pytest_artisan.verdict.judge import describe
 
-GO, NO_GO, BAD_INPUT = 0, 1, 2
+GO, NO_GO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is GO or done, 1 is NO-GO, 2 is bad input, told in one line."""
+    """Run one command; 0 is GO or done, 1 is NO-GO, 2 is bad input and 130 Ctrl-C, each told in one line."""
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except SettingsError as error:
         print(f"artisan: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("artisan: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return status
 
 
@@ -61,15 +64,38 @@ def _add_moga(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     evolve.add_argument("--ingredients", type=Path, help="a CSV file; default: the packaged materials")
     evolve.add_argument("--category", default="4", help="of the finished product, by IFRA; default: 4, fine fragrance")
     evolve.add_argument("--dosage", type=float, default=20.0, help="per cent of the concentrate in it; default: 20")
-    evolve.add_argument("--unlisted-limit", type=float, help="per cent of the product, for what nobody states a limit")
-    evolve.add_argument("--generations", type=int, default=150)
-    evolve.add_argument("--seed", type=int, default=0)
+    evolve.add_argument(
+        "--unlisted-limit", type=_percent, help="per cent of the product, for what nobody states a limit"
+    )
+    evolve.add_argument("--generations", type=_count, default=150)
+    evolve.add_argument("--seed", type=_seed, default=0)
     evolve.set_defaults(run=_evolve)
     stability = commands.add_parser("moga-stability", help="run one seed of an optimizer again, and check it")
     stability.add_argument("subject", help="package.module:factory")
-    stability.add_argument("--seed", type=int, required=True)
-    stability.add_argument("--iterations", type=int, required=True)
+    stability.add_argument("--seed", type=_seed, required=True)
+    stability.add_argument("--iterations", type=_count, required=True)
     stability.set_defaults(run=_check_stability)
+
+
+def _seed(text: str) -> int:
+    return _above(int(text), -1)
+
+
+def _count(text: str) -> int:
+    return _above(int(text), 0)
+
+
+def _percent(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 100")
+    return number
+
+
+def _above(number: int, bound: int) -> int:
+    if number <= bound:
+        raise argparse.ArgumentTypeError(f"{number} is not above {bound}")
+    return number
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from pytest_artisan.fragrance.ingredients import Catalogue, UnknownMaterial, pac
 from pytest_artisan.fragrance.limits import Product, violations
 from pytest_artisan.fragrance.objectives import OBJECTIVES, Objectives
 from pytest_artisan.moga.composition import Composition
+from pytest_artisan.moga.evolution import MixtureEvolution
 
 WOODY = Brief({"woody": 1.0})
 GLOSSARY = Path(__file__).parents[2] / "shared/data/fragrance/ifra_glossary_2019.csv"
@@ -192,6 +193,26 @@ def test_bad_input_is_one_line(arguments: list[str], told: str, capsys: pytest.C
     assert told in captured.err
     assert len(captured.err.splitlines()) == 1
     assert not captured.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--generations", "0"], ["--seed", "-1"], ["--unlisted-limit", "nan"], ["--unlisted-limit", "0"]],
+)
+def test_numbers_that_make_no_sense_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["evolve", "--brief", "woody", *arguments])
+    assert caught.value.code == 2
+    assert f"argument {arguments[0]}: {arguments[1]} is not above" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: MixtureEvolution, generations: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MixtureEvolution, "run", interrupted)
+    assert cli.main(["evolve", "--brief", "woody"]) == 130
+    assert capsys.readouterr().err == "artisan: interrupted\n"
 
 
 @pytest.mark.skipif(not GLOSSARY.exists(), reason="the IFRA glossary is not beside the project")

@@ -103,11 +103,33 @@ def packaged() -> Catalogue:
     return Catalogue(_parsed(read_rows(DATA / "materials.csv", _REQUIRED, (*_FACTS, *_SOURCES)), "materials.csv"))
 
 
+@cache
+def prohibited() -> frozenset[str]:
+    """CAS numbers of what IFRA or EU law prohibits, whether or not they are packaged materials."""
+    return _numbers("prohibited.csv", ("cas", "name", "amendment", "source"))
+
+
+@cache
+def restricted() -> frozenset[str]:
+    """CAS numbers of what IFRA restricts, whether or not they are packaged materials."""
+    return _numbers("standards.csv", ("standard", "cas")) | _numbers("phototoxic.csv", ("cas", "max_percent", "source"))
+
+
+@cache
+def allergens() -> frozenset[str]:
+    """CAS numbers of what is to be declared in the EU (Annex III of Regulation (EC) 1223/2009)."""
+    return _numbers("allergens.csv", ("cas", "name", "source"))
+
+
+def _numbers(file: str, columns: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(cas_of(row, where) for where, row in read_rows(DATA / file, columns))
+
+
 def load_catalogue(path: Path | None = None) -> Catalogue:
     """The packaged materials, or those of a CSV file with the columns `cas` and `name` and any of the facts.
 
-    A material whose `ifra` the file does not state has the status that the packaged data gives its CAS number; a
-    status there can not be weakened. The columns of IFRA's ingredient glossary are understood as they are. Raises
+    A material whose `ifra` the file does not state has the status that the packaged data gives its CAS number, be it by
+    its own row or by IFRA's standards; a status there can not be weakened. The columns of IFRA's ingredient glossary are understood as they are. Raises
     TableError, which names file, row and column.
     """
     if path is None:
@@ -148,11 +170,11 @@ def _parsed(rows: Iterable[tuple[str, Row]], file: str) -> Iterator[Ingredient]:
 
 def _with_status(item: Ingredient) -> Ingredient:
     known = packaged().get(item.cas)
-    if known is None:
-        return item
+    stated = {item.ifra, known.ifra if known else None}
+    stated |= {"prohibited"} if item.cas in prohibited() else {"restricted"} if item.cas in restricted() else set()
     # The strictest: a table of one's own does not lift a prohibition, nor forget an allergen.
-    statuses = [status for status in ("prohibited", "restricted", "unrestricted") if status in (item.ifra, known.ifra)]
-    return replace(item, ifra=statuses[0] if statuses else None, allergen=item.allergen or known.allergen)
+    strictest = next((status for status in ("prohibited", "restricted", "unrestricted") if status in stated), None)
+    return replace(item, ifra=strictest, allergen=item.allergen or item.cas in allergens())
 
 
 def _is_glossary(path: Path) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_artisan.fragrance.ingredients import Catalogue, Ingredient, packaged
-from pytest_artisan.fragrance.standards import CATEGORIES, packaged_standards
+from pytest_artisan.fragrance.ingredients import Catalogue, Ingredient, allergens, prohibited, restricted
+from pytest_artisan.fragrance.standards import CATEGORIES, Standard, packaged_standards
 from pytest_artisan.settings import SettingsError
 
 # Products that are rinsed off, or that skin is not meant to touch: neither light nor time on the skin adds to them.
@@ -28,6 +29,10 @@ class UnknownLimit(SettingsError):
 
 class ProductError(SettingsError):
     """A product that is none."""
+
+
+class CompositionError(SettingsError):
+    """A composition with a share that is no amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A limit that a formula exceeds: per cent of the finished product, of all `materials` together."""
+    """A limit that a formula exceeds: per cent of the finished product, of all `materials` together.
+
+    For several phototoxic materials, `found` is the sum of their shares of their own limits, of which 100 % are allowed.
+    """
 
     limit: str
     materials: tuple[str, ...]
@@ -77,7 +85,8 @@ def ifra_limits(ingredients: Sequence[Ingredient], product: Product, unlisted_li
     whose status nobody states, unless `unlisted_limit`, per cent of the finished product, is given for all of these.
     """
     concentrate = 100 / product.dosage
-    upper = np.array([_own_limit(item, unlisted_limit) * concentrate for item in ingredients]).clip(max=100)
+    _check_unlisted(unlisted_limit)
+    upper = np.array([_own_limit(item, unlisted_limit) * concentrate for item in ingredients], float).clip(max=100)
     rows, bounds, names = [], [], []
     for name, amounts, allowed in _shared(product.category):
         weights = np.array([amounts.get(item.cas, 0.0) for item in ingredients])
@@ -89,7 +98,7 @@ def ifra_limits(ingredients: Sequence[Ingredient], product: Product, unlisted_li
             rows.append(weights)
             bounds.append(allowed * concentrate)
             names.append(name)
-    return Limits(upper, np.array(rows).reshape(-1, len(upper)), np.array(bounds), tuple(names))
+    return Limits(upper, np.array(rows, float).reshape(len(rows), len(upper)), np.array(bounds, float), tuple(names))
 
 
 def violations(
@@ -97,22 +106,60 @@ def violations(
 ) -> tuple[Violation, ...]:
     """Each limit that a formula, per cent of the concentrate by CAS number, exceeds in the finished product.
 
-    Equality with a limit passes. Raises UnknownMaterial, and UnknownLimit as `ifra_limits` does.
+    Equality with a limit passes. Reckons from the tables, not from the arrays of `ifra_limits`. Raises UnknownMaterial,
+    CompositionError, and UnknownLimit as `ifra_limits` does.
     """
-    finished = {cas: share * product.dosage / 100 for cas, share in composition.items() if share}
-    items = [catalogue.by_cas(cas) for cas in finished]
+    _check_unlisted(unlisted_limit)
+    finished = _finished(composition, catalogue, product)
     found = []
-    for item in items:
+    for item, amount in finished.items():
         allowed = _own_limit(item, unlisted_limit)
-        if finished[item.cas] > allowed * _ROUNDING:
-            name = "prohibited" if item.ifra == "prohibited" else "limit of its own"
-            found.append(Violation(name, (item.name,), finished[item.cas], allowed, product.category))
-    for name, amounts, allowed in _shared(product.category):
-        concerned = [item for item in items if item.cas in amounts]
-        total = math.fsum(finished[item.cas] * amounts[item.cas] for item in concerned)
-        if total > allowed * _ROUNDING:
-            found.append(Violation(name, tuple(item.name for item in concerned), total, allowed, product.category))
+        if amount > allowed * _ROUNDING:
+            name = "limit of its own" if allowed else "prohibited"
+            found.append(Violation(name, (item.name,), amount, allowed, product.category))
+    for standard in packaged_standards().standards:
+        amounts = {item.name: amount * _counted(item.cas, standard) for item, amount in finished.items()}
+        found += _over(standard.name, amounts, standard.allowed(product.category), product)
+    if product.category not in NOT_IN_LIGHT:
+        found += _over_in_light(finished, product)
     return tuple(found)
+
+
+def _finished(composition: Mapping[str, float], catalogue: Catalogue, product: Product) -> dict[Ingredient, float]:
+    """Per cent of the finished product of what a composition holds. Raises UnknownMaterial, CompositionError."""
+    for cas, share in composition.items():
+        # Neither NaN nor a negative share exceeds a limit; both would pass every check.
+        if not 0 <= share <= 100 * _ROUNDING:
+            raise CompositionError(f"{cas}: {share} is no per cent of a concentrate, which is from 0 to 100")
+    return {catalogue.by_cas(cas): share * product.dosage / 100 for cas, share in composition.items() if share}
+
+
+def _counted(cas: str, standard: Standard) -> float:
+    """How much of a material counts towards a standard: all of a member, of a natural the constituents it names."""
+    if cas in standard.members:
+        return 1.0
+    parts = packaged_standards().constituents.get(cas, {})
+    return math.fsum(percent for constituent, percent in parts.items() if constituent in standard.members) / 100
+
+
+def _over(name: str, amounts: Mapping[str, float], allowed: float | None, product: Product) -> Iterator[Violation]:
+    """The violation, if the amounts (in the finished product, by name) are together above what is allowed."""
+    concerned = {material: amount for material, amount in amounts.items() if amount}
+    total = math.fsum(concerned.values())
+    if allowed is not None and total > allowed * _ROUNDING:
+        yield Violation(name, tuple(concerned), total, allowed, product.category)
+
+
+def _over_in_light(finished: Mapping[Ingredient, float], product: Product) -> Iterator[Violation]:
+    """Phototoxic oils: one of them keeps its limit; of several, the shares of their limits add up to at most 100 %."""
+    limits = packaged_standards().phototoxic
+    oils = {item: amount for item, amount in finished.items() if item.cas in limits}
+    if len(oils) == 1:
+        [(item, amount)] = oils.items()
+        yield from _over("phototoxic", {item.name: amount}, limits[item.cas], product)
+    else:
+        shares = {item.name: 100 * amount / limits[item.cas] for item, amount in oils.items()}
+        yield from _over("phototoxic: sum of shares of limits", shares, 100.0, product)
 
 
 def allergen_declarations(
@@ -120,54 +167,56 @@ def allergen_declarations(
 ) -> Mapping[str, float]:
     """The EU allergens to declare, per cent of the finished product by CAS number; constituents of naturals count.
 
-    From 0.001 % in products that stay on the skin, 0.01 % in those that are rinsed off. Raises UnknownMaterial.
+    Above 0.001 % in products that stay on the skin, 0.01 % in those that are rinsed off. Raises UnknownMaterial,
+    CompositionError.
     """
     threshold = DECLARED_RINSE_OFF if product.category in RINSE_OFF else DECLARED_LEAVE_ON
     parts: dict[str, list[float]] = {}
     constituents = packaged_standards().constituents
-    for cas, share in composition.items():
-        finished = share * product.dosage / 100
-        if catalogue.by_cas(cas).allergen:
-            parts.setdefault(cas, []).append(finished)
-        for constituent, percent in constituents.get(cas, {}).items():
-            known = packaged().get(constituent)
-            if known is not None and known.allergen:
+    for item, finished in _finished(composition, catalogue, product).items():
+        if item.allergen or item.cas in allergens():
+            parts.setdefault(item.cas, []).append(finished)
+        for constituent, percent in constituents.get(item.cas, {}).items():
+            if constituent in allergens():
                 parts.setdefault(constituent, []).append(finished * percent / 100)
     totals = {cas: math.fsum(amounts) for cas, amounts in parts.items()}
     return {cas: total for cas, total in sorted(totals.items()) if total > threshold * _ROUNDING}
 
 
+def _check_unlisted(limit: float | None) -> None:
+    if limit is not None and not 0 <= limit <= 100:
+        raise ProductError(f"an unlisted limit of {limit} % of the finished product is not from 0 to 100")
+
+
 def _own_limit(item: Ingredient, unlisted_limit: float | None) -> float:
     """What the material may have of the finished product, beside the standards: per cent."""
-    own = 100.0 if item.max_percent is None else item.max_percent
-    if item.ifra == "prohibited":
+    if item.ifra == "prohibited" or item.cas in prohibited():
         return 0.0
-    if item.ifra is None and item.max_percent is None:
-        if unlisted_limit is None:
-            raise UnknownLimit(f"{item.name} ({item.cas}): nobody states whether it is restricted")
-        return unlisted_limit
-    if item.ifra == "restricted" and item.max_percent is None and not _has_standard(item.cas):
+    if item.max_percent is not None:
+        return item.max_percent
+    if item.ifra == "restricted" and item.cas not in restricted():
         raise UnknownLimit(f"{item.name} ({item.cas}) is restricted, and no limit of it is known")
-    return own
+    if item.ifra is not None or item.cas in restricted():
+        return 100.0
+    if unlisted_limit is None:
+        raise UnknownLimit(f"{item.name} ({item.cas}): nobody states whether it is restricted")
+    return unlisted_limit
 
 
-def _has_standard(cas: str) -> bool:
-    known = packaged_standards()
-    return cas in known.phototoxic or any(cas in standard.members for standard in known.standards)
-
-
-def _shared(category: str) -> Iterator[tuple[str, Mapping[str, float], float]]:
+@cache
+def _shared(category: str) -> tuple[tuple[str, Mapping[str, float], float], ...]:
     """Each limit of a category: its name, what each material counts towards it, and per cent of the finished product."""
     known = packaged_standards()
+    limits: list[tuple[str, Mapping[str, float], float]] = []
     for standard in known.standards:
         allowed = standard.allowed(category)
-        if allowed is None:
-            continue
         amounts = dict.fromkeys(sorted(standard.members), 1.0)
         for natural, parts in known.constituents.items():
             held = math.fsum(percent for constituent, percent in parts.items() if constituent in standard.members)
             if held and natural not in standard.members:
                 amounts[natural] = held / 100
-        yield standard.name, amounts, allowed
+        if allowed is not None:
+            limits.append((standard.name, amounts, allowed))
     if category not in NOT_IN_LIGHT:
-        yield "phototoxic materials together", {cas: 1 / limit for cas, limit in known.phototoxic.items()}, 1.0
+        limits.append(("phototoxic materials together", {cas: 1 / cap for cas, cap in known.phototoxic.items()}, 1.0))
+    return tuple(limits)

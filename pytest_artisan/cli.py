@@ -163,9 +163,9 @@ def _check_stability(options: argparse.Namespace) -> int:
     table = convert(limits, MogaStability, "artisan moga-stability")
     try:
         factory = load_factory(options.subject, Path.cwd())
+        shown = evidence.of_seed(factory, options.seed, options.iterations, table, policy.project)
     except NoEvidence as error:
         raise SettingsError(str(error)) from None
-    shown = evidence.of_seed(factory, options.seed, options.iterations, table, policy.project)
     for measurement in shown.measurements:
         print(describe(measurement))
     for finding in shown.findings:

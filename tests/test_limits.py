@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_artisan.fragrance.ingredients import Catalogue, Ingredient, UnknownMaterial, packaged
 from pytest_artisan.fragrance.limits import (
+    CompositionError,
     Product,
     ProductError,
     UnknownLimit,
@@ -23,6 +24,7 @@ from pytest_artisan.fragrance.standards import CATEGORIES, packaged_standards
 
 BERGAMOT, LEMON, LEMONGRASS, CITRAL, DPG = "8007-75-8", "8008-56-8", "8007-02-1", "5392-40-5", "25265-71-8"
 OAKMOSS, TREEMOSS, LYRAL, LINALOOL = "90028-68-5", "90028-67-4", "31906-04-4", "78-70-6"
+CEDARWOOD, NUTMEG, CINNAMON = "8000-27-9", "8008-45-5", "8015-91-6"
 FINE = Product("4", 20)
 
 
@@ -49,11 +51,50 @@ def broken(composition: Mapping[str, float], product: Product = FINE) -> list[st
         ({CITRAL: 3.0001}, False),
         ({LYRAL: 0.0001}, False),
         ({LYRAL: 0.0}, True),
+        ({CEDARWOOD: 24.8}, True),
+        ({CEDARWOOD: 24.9}, False),
+        ({NUTMEG: 3.33}, True),
+        ({NUTMEG: 3.34}, False),
         ({}, True),
     ],
 )
 def test_limits_of_a_fine_fragrance_at_twenty_per_cent(composition: dict[str, float], allowed: bool) -> None:
     assert (not broken(composition)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "category", "limit"),
+    [
+        ("oakmoss and treemoss", "4", 0.1),
+        ("oakmoss and treemoss", "1", 0.02),
+        ("citral", "4", 0.6),
+        ("citral", "12", None),
+        ("rose ketones", "4", 0.043),
+        ("hydroxycitronellal", "10A", 0.78),
+        ("eugenol", "9", 4.9),
+        ("coumarin", "12", 33.0),
+        ("methyl eugenol", "4", 0.011),
+        ("otne", "4", 20.0),
+        ("cedrene", "4", 1.5),
+        ("sandalore", "5D", 0.29),
+        ("cyclamen aldehyde", "3", 0.038),
+        ("methyl n-methylanthranilate", "11A", None),
+        ("safrole", "9", 0.01),
+    ],
+)
+def test_limits_are_those_of_the_standards(name: str, category: str, limit: float | None) -> None:
+    [standard] = [standard for standard in packaged_standards().standards if standard.name == name]
+    assert standard.allowed(category) == limit
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_what_just_reaches_a_limit_passes_and_anything_more_does_not(category: str) -> None:
+    product = Product(category, 100)
+    for item in packaged():
+        [cap] = ifra_limits([item], product).upper.tolist()  # alone, so that each of its limits is its own
+        assert not violations({item.cas: cap}, packaged(), product), item
+        if cap < 99:
+            assert violations({item.cas: max(cap * (1 + 1e-8), 1e-12)}, packaged(), product), item
 
 
 def test_a_violation_says_what_is_over_what() -> None:
@@ -63,6 +104,12 @@ def test_a_violation_says_what_is_over_what() -> None:
     assert len(violation.materials) == 2
     assert str(violation).endswith(", category 4)")
     assert "0.12 % > 0.1 %" in str(violation)
+    [violation] = violations(rest({BERGAMOT: 2.5, LEMON: 2.5}), packaged(), FINE)
+    assert str(violation) == (
+        "Bergamot oil + Lemon oil: 150 % > 100 % (phototoxic: sum of shares of limits, category 4)"
+    )
+    [violation] = violations(rest({BERGAMOT: 3.0}), packaged(), FINE)
+    assert str(violation) == "Bergamot oil: 0.6 % > 0.4 % (phototoxic, category 4)"
 
 
 def test_constituents_of_naturals_count() -> None:
@@ -71,6 +118,43 @@ def test_constituents_of_naturals_count() -> None:
     assert not broken({LEMONGRASS: most})
     assert broken({LEMONGRASS: most * 1.001})
     assert broken({LEMONGRASS: most / 2, CITRAL: 1.501})
+
+
+def test_constituents_of_several_naturals_add_up() -> None:
+    composition = rest({CINNAMON: 0.8, NUTMEG: 3.3})
+    assert "safrole" in {violation.limit for violation in violations(composition, packaged(), FINE)}
+    alone = rest({NUTMEG: 3.3})
+    assert "safrole" not in {violation.limit for violation in violations(alone, packaged(), FINE)}
+
+
+@pytest.mark.parametrize("share", [math.nan, math.inf, -math.inf, -1e-9, 100.1])
+def test_what_is_no_share_is_refused_and_passes_no_check(share: float) -> None:
+    for check in (violations, allergen_declarations):
+        with pytest.raises(CompositionError, match=r"5392-40-5: .* is no per cent of a concentrate"):
+            check({CITRAL: share}, packaged(), FINE)
+
+
+@pytest.mark.parametrize("limit", [math.nan, math.inf, -0.1, 100.1])
+def test_an_unlisted_limit_that_is_none_is_refused(limit: float) -> None:
+    with pytest.raises(ProductError, match="an unlisted limit of"):
+        ifra_limits(packaged(), FINE, limit)
+    with pytest.raises(ProductError, match="an unlisted limit of"):
+        violations({CITRAL: 1.0}, packaged(), FINE, limit)
+
+
+def test_no_ingredient_has_no_limit() -> None:
+    limits = ifra_limits([], FINE)
+    assert limits.upper.shape == (0,)
+    assert limits.weights.shape == (0, 0)
+    assert limits.bounds.shape == (0,)
+
+
+def test_a_prohibited_number_has_no_room_whatever_its_row_states() -> None:
+    for ifra in (None, "restricted", "unrestricted"):
+        item = Ingredient("5146-66-7", "Geranyl nitrile", ifra=ifra, max_percent=5.0)
+        assert ifra_limits([item], FINE, unlisted_limit=5.0).upper[0] == 0
+        [violation] = violations({item.cas: 0.01}, Catalogue([item]), FINE, unlisted_limit=5.0)
+        assert violation.limit == "prohibited"
 
 
 def test_light_adds_to_nothing_that_is_rinsed_off() -> None:
@@ -102,12 +186,30 @@ def test_half_the_dosage_leaves_room_for_twice_as_much(category: str) -> None:
     np.testing.assert_allclose(2 * once.bounds, twice.bounds)
 
 
-@given(st.floats(0.01, 5), st.sampled_from([BERGAMOT, OAKMOSS, CITRAL, LEMONGRASS]))
-def test_more_of_a_restricted_material_never_mends_anything(share: float, cas: str) -> None:
-    before = {violation.limit for violation in violations({CITRAL: 4.0, BERGAMOT: 1.0}, packaged(), FINE)}
-    after = {CITRAL: 4.0, BERGAMOT: 1.0}
-    after[cas] = after.get(cas, 0.0) + share
-    assert before <= {violation.limit for violation in violations(after, packaged(), FINE)}
+shares = st.floats(0.01, 30)
+numbers = st.sampled_from([item.cas for item in packaged()])
+limited = st.sampled_from([item.cas for item in packaged() if item.ifra == "restricted"])
+
+
+@given(st.dictionaries(numbers, shares, max_size=6), limited, shares, st.sampled_from(CATEGORIES))
+def test_more_of_a_restricted_material_never_mends_anything(
+    composition: dict[str, float], cas: str, more: float, category: str
+) -> None:
+    product = Product(category, 20)
+    before = violations(composition, packaged(), product)
+    after = violations({**composition, cas: composition.get(cas, 0.0) + more}, packaged(), product)
+    # One phototoxic oil is judged by itself, several by the sum of their shares.
+    assert {violation.limit[:10] for violation in before} <= {violation.limit[:10] for violation in after}
+
+
+@given(st.dictionaries(numbers, shares, max_size=6), st.sampled_from(CATEGORIES), st.floats(1, 50))
+def test_twice_the_dosage_of_half_as_much_is_the_same(
+    composition: dict[str, float], category: str, dosage: float
+) -> None:
+    half = {cas: share / 2 for cas, share in composition.items()}
+    assert violations(composition, packaged(), Product(category, dosage)) == violations(
+        half, packaged(), Product(category, 2 * dosage)
+    )
 
 
 def test_what_nobody_states_is_an_error_and_no_freedom() -> None:
@@ -145,6 +247,8 @@ def test_allergens_are_declared_above_their_threshold(category: str, least: floa
 def test_allergens_in_naturals_are_declared() -> None:
     found = allergen_declarations(rest({LEMONGRASS: 1.0}), packaged(), FINE)
     assert found[CITRAL] == pytest.approx(0.2 * packaged_standards().constituents[LEMONGRASS][CITRAL] / 100)
+    benzaldehyde = allergen_declarations(rest({CINNAMON: 5.0}), packaged(), FINE)["100-52-7"]
+    assert benzaldehyde == pytest.approx(0.002), "which is no packaged material itself"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,6 +135,39 @@ def test_populations_that_are_none_are_counted(values: np.ndarray, found: set[st
     )
     watch.look(spoilt, optimizer.front())
     assert {what for what, count in watch.counts.items() if count} == found
+
+
+def test_an_optimizer_that_uses_its_arrays_again_is_seen_through() -> None:
+    class Reusing(saboteurs.Saboteur):
+        """Its front is one array, which shrinks in place."""
+
+        def __init__(self, seed: int) -> None:
+            super().__init__(lambda population, _: population, 1, seed)
+            self.buffer = np.zeros((1, 2))
+
+        def front(self) -> np.ndarray:
+            self.buffer += 1
+            return self.buffer
+
+    assert "falls" in broken(evidence.of_seed(Reusing, 0, 5, TABLE, HERE))
+
+
+@pytest.mark.parametrize("name", ["upper", "weights", "bounds"])
+def test_limits_that_nothing_can_exceed_are_no_evidence(name: str) -> None:
+    def factory(seed: int) -> MixtureEvolution:
+        optimizer = saboteurs.sound(seed)
+        limits = {key: np.array(getattr(optimizer.limits, key)) for key in ("upper", "weights", "bounds")}
+        limits[name][0] = np.nan
+        optimizer.limits = SimpleNamespace(**limits)  # type: ignore[assignment]
+        return optimizer
+
+    with pytest.raises(NoEvidence, match=f"in {name} that is not finite"):
+        evidence.of_seed(factory, 0, 5, TABLE, HERE)
+
+
+def test_a_factory_that_raises_is_no_evidence() -> None:
+    with pytest.raises(NoEvidence, match="the factory raised ZeroDivisionError for seed 0"):
+        evidence.of_seed(lambda seed: 1 // seed, 0, 5, TABLE, HERE)  # type: ignore[arg-type, return-value]
 
 
 def test_equality_with_a_limit_passes_and_the_next_hundredth_does_not() -> None:

@@ -73,6 +73,8 @@ class MogaStability(Tests, frozen=True):
     session_limit: str = "15min"
 
     def lint(self) -> Iterator[str]:
+        if self.iterations < 10:
+            yield f"iterations {self.iterations} is less than one for each of the ten seeds"
         if self.subject is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", self.subject):
             yield f'subject {self.subject!r} is not "package.module:factory"'
         yield from _duration_complaints("session_limit", self.session_limit)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.stability.invariants import Watch
-from pytest_artisan.gates.stability.optimizers import Factory, load_factory, place_of
+from pytest_artisan.gates.stability.optimizers import Factory, Optimizer, load_factory, place_of
 from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.indicators import sampled_hypervolume
@@ -49,16 +49,23 @@ def of_seed(factory: Factory, seed: int, iterations: int, table: MogaStability, 
 
 def _watched(factory: Factory, seed: int, iterations: int, table: MogaStability) -> tuple[Watch, list[tuple[str, str]]]:
     """The counts, and what the optimizer raised, which ends the run."""
-    optimizer = factory(seed)
+    optimizer = _made(factory, seed)
     watch = Watch(optimizer.limits, table.smallest_share)
     try:
         for _ in range(iterations):
             watch.look(optimizer.step(), optimizer.front())
         watch.finish(optimizer)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's optimizer raises is its answer
-        watch.iterations += 1
+        watch.first["raised"] = watch.iterations + 1
         return watch, [("raised", f"{type(error).__name__}: {error}")]
     return watch, []
+
+
+def _made(factory: Factory, seed: int) -> Optimizer:
+    try:
+        return factory(seed)
+    except Exception as error:
+        raise NoEvidence(f"the factory raised {type(error).__name__} for seed {seed}: {error}") from error
 
 
 def _broken(measurements: list[Measurement]) -> list[tuple[str, str]]:
@@ -95,7 +102,7 @@ def _trace(factory: Factory, seed: int, iterations: int, disturbance: int) -> tu
     random.seed(disturbance)
     np.random.seed(disturbance)
     before = _global_states()
-    optimizer = factory(seed)
+    optimizer = _made(factory, seed)
     digests = []
     for _ in range(iterations):
         generation = optimizer.step()
@@ -110,7 +117,7 @@ def _global_states() -> tuple[object, object]:
 
 
 def of_contests(factory: Factory, table: MogaStability) -> CheckEvidence:
-    """Over many seeds, the share of runs whose front has more hypervolume than random search with as many formulas."""
+    """Over many seeds, the share of runs whose formulas have more hypervolume than random search with as many formulas."""
     won = sum(_wins(factory, seed, table) for seed in range(_CONTESTS))
     interval = proportion_interval(won, _CONTESTS)
     share = 100 * won / _CONTESTS
@@ -129,12 +136,13 @@ def of_contests(factory: Factory, table: MogaStability) -> CheckEvidence:
 
 
 def _wins(factory: Factory, seed: int, table: MogaStability) -> bool:
-    optimizer = factory(seed)
-    evaluations = sum(len(optimizer.step().values) for _ in range(_CONTEST_ITERATIONS))
+    optimizer = _made(factory, seed)
+    populations = [np.array(optimizer.step().values) for _ in range(_CONTEST_ITERATIONS)]
+    found = optimizer.evaluate(populations[-1])
     limits = optimizer.limits
     mixtures = Composition(limits.upper, limits.weights, limits.bounds, lower_active=table.smallest_share)
-    drawn = optimizer.evaluate(mixtures.sample(np.random.default_rng(seed), evaluations))
-    return _volume(optimizer.front(), drawn) > _volume(drawn, optimizer.front())
+    drawn = optimizer.evaluate(mixtures.sample(np.random.default_rng(seed), sum(map(len, populations))))
+    return _volume(found, drawn) > _volume(drawn, found)
 
 
 def _volume(front: Floats, other: Floats) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pytest_artisan.gates.gate import NoEvidence
 from pytest_artisan.gates.stability.optimizers import Generation, Limits, Optimizer
 from pytest_artisan.moga.indicators import hypervolume
+from pytest_artisan.moga.population import Ids
 from pytest_artisan.moga.ranking import Floats
 
 # Rounding, in per cent: far below what can be weighed.
@@ -29,19 +31,25 @@ class Watch:
 
     def __init__(self, limits: Limits, smallest_share: float) -> None:
         self._limits, self._smallest = limits, smallest_share
+        for name in ("upper", "weights", "bounds"):
+            if not np.isfinite(getattr(limits, name)).all():
+                # Nothing is above what is no number.
+                raise NoEvidence(f"the optimizer's limits hold a number in {name} that is not finite")
         self.iterations = self.renewals = 0
         self.counts = dict.fromkeys(COUNTS, 0)
         self.first: dict[str, int] = {}
         self.sum_deviation = 0.0
         self.diversity = self.extent = np.inf
         self._extents: Floats | None = None
-        self._last: Generation | None = None
+        self._last: tuple[Floats, Floats, Ids] | None = None  # values, objectives and ids
         self._front: Floats | None = None
 
     def look(self, generation: Generation, front: Floats) -> None:
         """Check one iteration's population (N formulas) and the best found so far (A, M)."""
         self.iterations += 1
-        values, objectives = np.asarray(generation.values), np.asarray(generation.objectives)
+        # Copies: an optimizer may use its arrays again, and what was before would change with what is.
+        values, objectives = np.array(generation.values, float), np.array(generation.objectives, float)
+        ids, parents = np.array(generation.ids), np.array(generation.parents)
         if values.ndim != 2 or not len(values) or values.shape[1] != len(self._limits.upper):
             self._count("empties", 1)
             return
@@ -50,14 +58,15 @@ class Watch:
         self._check_shares(values[finite])
         if finite.all():
             self._check_variety(values, objectives)
-            self._check_descent(generation)
-        self._check_front(np.asarray(front))
-        self._last = generation
+            self._check_descent(values, ids, parents)
+        self._check_front(np.array(front, float))
+        self._last = values, objectives, ids
 
     def finish(self, optimizer: Optimizer) -> None:
         """The last population's objectives are those of its formulas."""
         if self._last is not None:
-            told, made = np.asarray(self._last.objectives), np.asarray(optimizer.evaluate(self._last.values))
+            values, told, _ = self._last
+            made = np.asarray(optimizer.evaluate(values))
             self._count("stale", len(told) if told.shape != made.shape else int((told != made).any(axis=1).sum()))
 
     def _count(self, what: str, number: int) -> None:
@@ -91,19 +100,19 @@ class Watch:
             setattr(self, what, value)
             self.first[what] = self.iterations
 
-    def _check_descent(self, generation: Generation) -> None:
+    def _check_descent(self, values: Floats, ids: Ids, parents: Ids) -> None:
         """New formulas name parents of the generation before, and differ from them."""
         if self._last is None:
             return
-        before = np.asarray(self._last.ids)
+        old, _, before = self._last
         order = np.argsort(before)
-        new = np.flatnonzero(~np.isin(generation.ids, before))
+        new = np.flatnonzero(~np.isin(ids, before))
         self.renewals += bool(len(new))
-        parents = np.asarray(generation.parents)[new]
+        parents = parents[new]
         places = order[np.searchsorted(before, parents, sorter=order).clip(max=len(before) - 1)]
         known = before[places] == parents
         self._count("orphans", int((~known.any(axis=1)).sum()))
-        same = (np.asarray(generation.values)[new][:, None] == np.asarray(self._last.values)[places]).all(axis=2)
+        same = (values[new][:, None] == old[places]).all(axis=2)
         self._count("copies", int((same & known).any(axis=1).sum()))
 
     def _check_front(self, front: Floats) -> None:

@@ -129,8 +129,8 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     """The packaged materials, or those of a CSV file with the columns `cas` and `name` and any of the facts.
 
     A material whose `ifra` the file does not state has the status that the packaged data gives its CAS number, be it by
-    its own row or by IFRA's standards; a status there can not be weakened. The columns of IFRA's ingredient glossary are understood as they are. Raises
-    TableError, which names file, row and column.
+    its own row or by IFRA's standards; a status there can not be weakened. The columns of IFRA's ingredient glossary are
+    understood as they are. Raises TableError, which names file, row and column.
     """
     if path is None:
         return packaged()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -199,7 +200,14 @@ class Journal:
     def __init__(self, path: Path, masker: Masker) -> None:
         self.path = path
         self._mask = masker
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            # Two sessions in one journal would be one verdict over half of each.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._file, 0)
+        except OSError:
+            os.close(self._file)
+            raise
         self._number: dict[str, int] = {}
 
     def start(self, requirements: Requirements) -> None:

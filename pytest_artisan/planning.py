@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Generator
 from pathlib import Path
@@ -137,7 +138,10 @@ def _deselection(config: pytest.Config) -> str:
 _NARROWING = (
     "--ignore", "--ignore-glob", "--confcutdir", "--rootdir", "-c", "--config-file", "-o", "--override-ini",
 )  # fmt: skip
-_NARROWING_STARTS = ("--noconftest", "--pyargs", "-o", *(f"{option}=" for option in _NARROWING))
+# A file of arguments; -c and -o with their value, also behind other letters; the long ones.
+_NARROWING_WORD = re.compile(
+    "@|-[hlqsvVx]*[co]|--noconftest|--pyargs|" + "|".join(f"{option}=" for option in _NARROWING if option[:2] == "--")
+)
 _COLLECTORS = ("no:python", "no:unittest", "no:doctest")
 
 
@@ -149,7 +153,7 @@ def narrowing(config: pytest.Config, root: Path) -> list[str]:
     for word, following in zip(asked, [*asked[1:], ""], strict=True):
         if word in _NARROWING:
             told.append(f"{word} {following}")
-        elif word.startswith(_NARROWING_STARTS) or word.removeprefix("-p") in _COLLECTORS:
+        elif _NARROWING_WORD.match(word) or word.removeprefix("-p") in _COLLECTORS:
             told.append(word)
     if not _covers_everything(config, root):
         told.insert(0, "only " + " ".join(os.path.relpath(arg, config.rootpath) for arg in config.args))

@@ -35,6 +35,13 @@ def _exit_worse(pid: int, leave: Callable[[int], NoReturn], status: int) -> NoRe
     leave(1 if status == 0 and os.getpid() == pid else status)
 
 
+def _stay(pid: int, replace: Callable[..., NoReturn], *arguments: Any) -> NoReturn:
+    """Become another program, which would answer with its own exit status: only a forked child may."""
+    if os.getpid() == pid:
+        raise RuntimeError(f"a session with gates can not become another program: {os.fsdecode(arguments[0])}")
+    replace(*arguments)
+
+
 class Collecting:
     """Every process that collects: plans the session."""
 
@@ -85,7 +92,7 @@ class GateSession:
         self._told = False
         self._started = wall_clock()
         self._signal_before: Any = None
-        self._exit_before = os._exit
+        self._exit_before, self._exec_before = os._exit, (os.execv, os.execve)
         self._keep_journal = config.option.artisan_journal is not None
         config.pluginmanager.register(self._controller, "artisan-xdist")
 
@@ -102,8 +109,8 @@ class GateSession:
             # The verdict of an earlier run must not be taken for this one's, should this one die.
             report.unlink(missing_ok=True)
         self._open_journal()
-        self._exit_before = os._exit
         os._exit = partial(_exit_worse, os.getpid(), self._exit_before)
+        os.execv, os.execve = (partial(_stay, os.getpid(), replace) for replace in self._exec_before)
         with suppress(ValueError):  # not in the main thread
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 self._signal_before = signal.signal(signal.SIGTERM, self._terminated)
@@ -116,9 +123,9 @@ class GateSession:
         if path is not None:
             try:
                 self._ledger.journal = Journal(Path(path), self._context.masker)
+                self._ledger.journal.start(self._requirements)
             except OSError as error:
                 raise pytest.UsageError(f"--artisan-journal={path}: {error.strerror}") from None
-            self._ledger.journal.start(self._requirements)
 
     def _terminated(self, number: int, frame: FrameType | None) -> NoReturn:
         self._faults.append((Fault.INTERRUPTED, "terminated by SIGTERM"))
@@ -250,7 +257,7 @@ class GateSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        os._exit = self._exit_before
+        os._exit, (os.execv, os.execve) = self._exit_before, self._exec_before
         if self._signal_before is not None:
             signal.signal(signal.SIGTERM, self._signal_before)
         self._controller.close()

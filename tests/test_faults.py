@@ -88,6 +88,11 @@ def _declared(reason: str) -> Prepare:
     return prepare
 
 
+def _arguments_of_a_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("alt.ini", "[pytest]\npython_files = test_it.py\n")
+    project.write("args.txt", "--ignore=test_other.py\n")
+
+
 def _measures_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.policy('required = ["mine"]')
     project.write(
@@ -222,6 +227,11 @@ FAULTS = [
     Fault("a failed attempt behind a declared skip", r"FLAKY: passed only when it was retried", tests=(
         "N = []\ndef test_one():\n    N.append(1)\n    if len(N) > 1: pytest.skip('not up')\n    assert 0\n"),
         arguments=("--reruns=1",), prepare=_declared("not up")),
+    *(Fault(f"a release narrowed by {words[0]}", r"a release needs every gate", TWO, (*words, "--artisan-purpose=release"),
+            prepare=_arguments_of_a_file) for words in (("-calt.ini",), ("-qc", "alt.ini"), ("-qopython_files=test_it.py",),
+                                                        ("@args.txt",))),
+    Fault("a test that becomes another program", r"can not become another program: /bin/true", subprocess=True,
+          tests="import os\ndef test_one(): os.execvp('/bin/true', ['true'])\n"),
     *(Fault(f"a worker's {name} at the session's end", r"worker gw\d (did not end well|was lost)", arguments=("-n", "2"),
             tests=TWO, conftest=f"import pytest\ndef pytest_sessionfinish(session):\n"
                                 f"    if hasattr(session.config, 'workerinput'): {line}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 
 import msgspec
@@ -90,3 +91,24 @@ def test_what_is_no_journal_is_one_line_and_exit_2(
     assert printed.err.count("\n") == 1
     assert "no journal of a gate session" in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("journal", ["/dev/full", "nowhere/j", "."])
+def test_a_journal_that_can_not_be_kept_is_one_line(project: Project, journal: str) -> None:
+    project.tests("def test_one(): pass\n")
+    run = project.run(f"--artisan-journal={journal}")
+    assert run.status == 4
+    assert f"--artisan-journal={journal}: " in run.err
+    assert "Traceback" not in run.out + run.err
+
+
+def test_two_sessions_do_not_share_a_journal(project: Project) -> None:
+    project.tests("def test_one(): pass\n")
+    with (project.path / "j").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write("of the other session")
+        held.flush()
+        run = project.run("--artisan-journal=j")
+        assert run.status == 4
+        assert "--artisan-journal=j: " in run.err
+    assert (project.path / "j").read_text(encoding="utf-8") == "of the other session"

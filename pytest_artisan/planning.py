@@ -69,6 +69,7 @@ class Planner:
     def finish(self, config: pytest.Config, items: list[pytest.Item]) -> Plan:
         """The plan; what was collected and is not among the final `items` was removed by somebody."""
         self._withhold_late(config, items)
+        guard(config, self._context.policy.environment)
         order = [name for name in self._context.policy.gates if name in self._gates]
         removed: dict[str, str] = {}
         if items != self._kept:
@@ -120,6 +121,22 @@ def _is_withheld(item: pytest.Item, environment: Environment) -> bool:
     return not environment.allow_writes and item.get_closest_marker("writes") is not None
 
 
+def guard(config: pytest.Config, environment: Environment) -> None:
+    """Where the environment does not allow writes, refuse what was marked after all had been looked at."""
+    if not environment.allow_writes:
+        config.pluginmanager.register(_Guard(environment))
+
+
+class _Guard:
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if _is_withheld(item, self._environment):
+            pytest.fail(f"marked writes too late to be withheld in {self._environment.env}", pytrace=False)
+
+
 def _deselection(config: pytest.Config) -> str:
     """What removed items from the session, as far as its options tell."""
     option = config.option
@@ -168,9 +185,10 @@ def _covers_everything(config: pytest.Config, root: Path) -> bool:
 class Withholding:
     """A plain session in stg or prod: tests marked `writes` stay out where the environment does not allow them."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, config: pytest.Config) -> None:
         self._environment = context.policy.environment
         self._withheld = 0
+        guard(config, self._environment)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +11,17 @@ from pytest_artisan.gates.registry import UNIT
 from pytest_artisan.items import CheckItem
 from pytest_artisan.ledger import skip_reason
 from pytest_artisan.release.environments import Environment
+from pytest_artisan.uncollected import Uncollected
 from pytest_artisan.verdict.evidence import Plan
 
 
 class Planner:
     """Watches one collection, in the process that collects."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, config: pytest.Config) -> None:
         self._context = context
+        self._uncollected = Uncollected(config)
+        config.pluginmanager.register(self._uncollected)
         self._gates: dict[str, list[str]] = {}
         self._kept: list[pytest.Item] = []
         self._withheld: list[str] = []
@@ -32,9 +32,11 @@ class Planner:
     def collected(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Take the collected items before anything deselects one: add the checks, drop what this run leaves out."""
         items += self._checks(session)
+        present = set(items)
+        lost = {item: None for item in self._uncollected.items if item not in present}
         kept, dropped = [], []
         environment, selected = self._context.policy.environment, self._context.selected
-        for item in items:
+        for item in (*items, *lost):
             gate = self._gate(item)
             if selected and gate not in selected:
                 dropped.append(item)
@@ -45,7 +47,7 @@ class Planner:
                 self._gates.setdefault(gate, []).append(item.nodeid)
                 kept.append(item)
         self._kept += kept
-        items[:] = kept
+        items[:] = [item for item in kept if item not in lost] if lost else kept
         if dropped:
             session.config.hook.pytest_deselected(items=dropped)
 
@@ -80,7 +82,7 @@ class Planner:
             gates={name: tuple(self._gates[name]) for name in order},
             removed=removed,
             withheld=tuple(self._withheld),
-            skipped_modules=dict(sorted(self._modules.items())),
+            skipped_modules=dict(sorted({**self._uncollected.places, **self._modules}.items())),
             overrides=self._overrides,
         )
 
@@ -148,38 +150,6 @@ def _deselection(config: pytest.Config) -> str:
         "--stepwise" if getattr(option, "stepwise", False) else "",
     ]
     return ", ".join(filter(None, told)) or "a plugin or a conftest.py"
-
-
-# Options that keep files, or whole kinds of items, from being collected; a project's own addopts may hold them.
-_NARROWING = (
-    "--ignore", "--ignore-glob", "--confcutdir", "--rootdir", "-c", "--config-file", "-o", "--override-ini",
-)  # fmt: skip
-_NARROWING_STARTS = ("--noconftest", "--pyargs", "-o", *(f"{option}=" for option in _NARROWING))
-_COLLECTORS = ("no:python", "no:unittest", "no:doctest")
-
-
-def narrowing(config: pytest.Config, root: Path) -> list[str]:
-    """What was asked for instead of the whole project at `root`: paths, and options that narrow the collection."""
-    asked = [str(arg) for arg in config.invocation_params.args]
-    asked += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    told = []
-    for word, following in zip(asked, [*asked[1:], ""], strict=True):
-        if word in _NARROWING:
-            told.append(f"{word} {following}")
-        elif word.startswith(_NARROWING_STARTS) or word.removeprefix("-p") in _COLLECTORS:
-            told.append(word)
-    if not _covers_everything(config, root):
-        told.insert(0, "only " + " ".join(os.path.relpath(arg, config.rootpath) for arg in config.args))
-    return told
-
-
-def _covers_everything(config: pytest.Config, root: Path) -> bool:
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        return config.rootpath.resolve() == root.resolve()
-    given = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    patterns = config.getini("testpaths") if config.rootpath.resolve() == root.resolve() else []
-    wanted = [path for pattern in patterns for path in sorted(root.glob(pattern))] or [root]
-    return all(any(path.resolve().is_relative_to(place) for place in given) for path in wanted)
 
 
 class Withholding:

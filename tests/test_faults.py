@@ -256,6 +256,19 @@ FAULTS = [
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
     Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_measures_nothing),
     Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_mends),
+    Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(
+        "G = []\ndef test_one(gate): G.append(gate)\n"
+        "def test_two(): G[0].measure('p95', 9999, unit='ms', at_most=2500)\n")),
+    *(Fault(f"a thread that measures too late, with {workers} workers", r"test_one is over|exit status 1", arguments=("-n", workers, "-Wignore"),
+            tests="import threading\nGO = threading.Event()\ndef test_one(gate):\n"
+                  "    def late():\n        GO.wait(9)\n        gate.measure('p95', 9999, unit='ms', at_most=2500)\n"
+                  "    global thread\n    thread = threading.Thread(target=late)\n    thread.start()\n"
+                  "def test_two():\n    GO.set()\n    thread.join()\n")
+      for workers in ("0", "1")),
+    Fault("a limit looser than the policy's", r"p95: at_most=5000 asks less than \[tool.artisan.load_smoke\] p95_ms = 2500",
+          "@pytest.mark.load_smoke\n" + MEASURE.format("'p95', 4900, unit='ms', at_most=5000"), gates="--artisan-gates=load_smoke"),
+    Fault("a floor lower than the policy's", r"episode return: at_least=5 asks less than \[tool.artisan.kpi\]",
+          "@pytest.mark.kpi\n" + MEASURE.format("'episode return', 6, unit='1', at_least=5"), gates="--artisan-gates=kpi"),
     Fault("collect_ignore", r"skipped\|test_it.py\|.*kept from collection", conftest="collect_ignore_glob = ['test_i*']\n",
           prepare=_another),
     Fault("a folder in collect_ignore", r"skipped\|sub\|.*kept from collection", conftest="collect_ignore = ['sub']\n",

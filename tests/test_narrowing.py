@@ -1,4 +1,4 @@
-"""What was asked for instead of the whole project makes a run partial, however it was asked."""
+"""What was asked for instead of the whole project makes a run partial, however it was asked; a release is whole."""
 
 from __future__ import annotations
 
@@ -63,3 +63,20 @@ def test_paths_that_a_plugin_changed_make_a_run_partial(project: Project) -> Non
     project.write("conftest.py", "def pytest_configure(config): config.args = ['test_it.py']\n")
     project.tests("def test_one(): pass")
     assert project.run().last_line == "GO (partial: only test_it.py)"
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("", "default policy (no [tool.artisan])"),
+        ("[tools.artisan]\nrequired = ['unit', 'kpi']\n", "default policy (no [tool.artisan])"),
+        ("[tool.artisan.unit]\nmin_items = 1\n", "policy of pyproject.toml"),
+    ],
+)
+def test_a_release_goes_by_the_gates_that_its_policy_names(project: Project, policy: str, told: str) -> None:
+    project.write("pyproject.toml", policy)
+    project.tests("def test_one(): pass")
+    assert project.run().last_line == "GO"
+    run = project.plain("--artisan-gates", "--artisan-purpose=release")
+    assert run.status == 4
+    assert f"--artisan-purpose=release: {told} states no required gates" in run.err

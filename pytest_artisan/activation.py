@@ -28,7 +28,7 @@ def activate(config: pytest.Config) -> None:
         for name in ("report", "journal", "purpose"):
             if getattr(option, f"artisan_{name}"):
                 raise pytest.UsageError(f"--artisan-{name} needs --artisan-gates: without them there is no verdict")
-        register(Withholding(context), "artisan-withholding")
+        register(Withholding(context, config), "artisan-withholding")
         return
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         register(Collecting(config), "artisan-collecting")

@@ -61,6 +61,11 @@ def _make(config: pytest.Config) -> Context:
     policy = reload_policy(config)
     recorded = baselines.load(policy.project.root, policy.environment.env) if option.artisan_regression else None
     purpose = option.artisan_purpose or ("merge" if _in_ci() else "local")
+    if purpose == Purpose.RELEASE and policy.core.required is None:
+        # It may stand where nobody reads it, and then its gates would go unasked.
+        raise SettingsError(
+            f"--artisan-purpose=release: {policy.source} states no required gates; name them in [tool.artisan]"
+        )
     return Context(
         policy,
         Purpose(purpose),

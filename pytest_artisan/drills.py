@@ -68,7 +68,7 @@ class DrillSession:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        planner = Planner(self._context)
+        planner = Planner(self._context, session.config)
         planner.collected(session, items)
         session.config.hook.pytest_deselected(items=list(items))
         policy, selected = self._context.policy, self._context.selected

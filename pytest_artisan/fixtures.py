@@ -18,5 +18,6 @@ def gate(request: pytest.FixtureRequest) -> Generator[Recorder]:
 
     recorder = Recorder(request.node)
     yield recorder
+    recorder.close()
     # What the test's body recorded was enforced with it; this is for fixtures that measure when they are torn down.
     recorder.enforce()

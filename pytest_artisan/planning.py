@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
@@ -15,14 +11,17 @@ from pytest_artisan.gates.registry import UNIT
 from pytest_artisan.items import CheckItem
 from pytest_artisan.ledger import skip_reason
 from pytest_artisan.release.environments import Environment
+from pytest_artisan.uncollected import Uncollected
 from pytest_artisan.verdict.evidence import Plan
 
 
 class Planner:
     """Watches one collection, in the process that collects."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, config: pytest.Config) -> None:
         self._context = context
+        self._uncollected = Uncollected(config)
+        config.pluginmanager.register(self._uncollected)
         self._gates: dict[str, list[str]] = {}
         self._kept: list[pytest.Item] = []
         self._withheld: list[str] = []
@@ -33,9 +32,11 @@ class Planner:
     def collected(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Take the collected items before anything deselects one: add the checks, drop what this run leaves out."""
         items += self._checks(session)
+        present = set(items)
+        lost = {item: None for item in self._uncollected.items if item not in present}
         kept, dropped = [], []
         environment, selected = self._context.policy.environment, self._context.selected
-        for item in items:
+        for item in (*items, *lost):
             gate = self._gate(item)
             if selected and gate not in selected:
                 dropped.append(item)
@@ -46,7 +47,7 @@ class Planner:
                 self._gates.setdefault(gate, []).append(item.nodeid)
                 kept.append(item)
         self._kept += kept
-        items[:] = kept
+        items[:] = [item for item in kept if item not in lost] if lost else kept
         if dropped:
             session.config.hook.pytest_deselected(items=dropped)
 
@@ -70,6 +71,7 @@ class Planner:
     def finish(self, config: pytest.Config, items: list[pytest.Item]) -> Plan:
         """The plan; what was collected and is not among the final `items` was removed by somebody."""
         self._withhold_late(config, items)
+        guard(config, self._context.policy.environment)
         order = [name for name in self._context.policy.gates if name in self._gates]
         removed: dict[str, str] = {}
         if items != self._kept:
@@ -80,7 +82,7 @@ class Planner:
             gates={name: tuple(self._gates[name]) for name in order},
             removed=removed,
             withheld=tuple(self._withheld),
-            skipped_modules=dict(sorted(self._modules.items())),
+            skipped_modules=dict(sorted({**self._uncollected.places, **self._modules}.items())),
             overrides=self._overrides,
         )
 
@@ -121,6 +123,22 @@ def _is_withheld(item: pytest.Item, environment: Environment) -> bool:
     return not environment.allow_writes and item.get_closest_marker("writes") is not None
 
 
+def guard(config: pytest.Config, environment: Environment) -> None:
+    """Where the environment does not allow writes, refuse what was marked after all had been looked at."""
+    if not environment.allow_writes:
+        config.pluginmanager.register(_Guard(environment))
+
+
+class _Guard:
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if _is_withheld(item, self._environment):
+            pytest.fail(f"marked writes too late to be withheld in {self._environment.env}", pytrace=False)
+
+
 def _deselection(config: pytest.Config) -> str:
     """What removed items from the session, as far as its options tell."""
     option = config.option
@@ -134,47 +152,13 @@ def _deselection(config: pytest.Config) -> str:
     return ", ".join(filter(None, told)) or "a plugin or a conftest.py"
 
 
-# Options that keep files, or whole kinds of items, from being collected; a project's own addopts may hold them.
-_NARROWING = (
-    "--ignore", "--ignore-glob", "--confcutdir", "--rootdir", "-c", "--config-file", "-o", "--override-ini",
-)  # fmt: skip
-# A file of arguments; -c and -o with their value, also behind other letters; the long ones.
-_NARROWING_WORD = re.compile(
-    "@|-[hlqsvVx]*[co]|--noconftest|--pyargs|" + "|".join(f"{option}=" for option in _NARROWING if option[:2] == "--")
-)
-_COLLECTORS = ("no:python", "no:unittest", "no:doctest")
-
-
-def narrowing(config: pytest.Config, root: Path) -> list[str]:
-    """What was asked for instead of the whole project at `root`: paths, and options that narrow the collection."""
-    asked = [str(arg) for arg in config.invocation_params.args]
-    asked += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    told = []
-    for word, following in zip(asked, [*asked[1:], ""], strict=True):
-        if word in _NARROWING:
-            told.append(f"{word} {following}")
-        elif _NARROWING_WORD.match(word) or word.removeprefix("-p") in _COLLECTORS:
-            told.append(word)
-    if not _covers_everything(config, root):
-        told.insert(0, "only " + " ".join(os.path.relpath(arg, config.rootpath) for arg in config.args))
-    return told
-
-
-def _covers_everything(config: pytest.Config, root: Path) -> bool:
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        return config.rootpath.resolve() == root.resolve()
-    given = [(config.invocation_params.dir / arg).resolve() for arg in config.args]
-    patterns = config.getini("testpaths") if config.rootpath.resolve() == root.resolve() else []
-    wanted = [path for pattern in patterns for path in sorted(root.glob(pattern))] or [root]
-    return all(any(path.resolve().is_relative_to(place) for place in given) for path in wanted)
-
-
 class Withholding:
     """A plain session in stg or prod: tests marked `writes` stay out where the environment does not allow them."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, config: pytest.Config) -> None:
         self._environment = context.policy.environment
         self._withheld = 0
+        guard(config, self._environment)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(

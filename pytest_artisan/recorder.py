@@ -13,7 +13,7 @@ import pytest
 from pytest_artisan.context import context_of, gate_of, table_of
 from pytest_artisan.ledger import BY_LIMIT, FINDINGS, MEASUREMENT
 from pytest_artisan.settings import Table
-from pytest_artisan.verdict.evidence import Finding, Measurement, measured
+from pytest_artisan.verdict.evidence import Bound, Finding, Measurement, measured
 from pytest_artisan.verdict.judge import judge
 
 # A report crosses process borders several times; what a person can not read there helps nobody.
@@ -27,6 +27,7 @@ class Recorder:
         self._item = item
         self._context = context_of(item.config)
         self._problems: list[str] = []
+        self._open = True
         item.stash[_KEY] = self
         if not item.config.pluginmanager.has_plugin(_Enforcer.__name__):
             # Only now: a session without evidence pays for no wrapper.
@@ -60,9 +61,8 @@ class Recorder:
 
         The item fails after its body where a measurement is over its limit, has no data, is not decided by its
         interval or is worse than its baseline; so all of an item's measurements are recorded. Raises TypeError or
-        ValueError for what is no measurement.
+        ValueError for what is no measurement or asks less than the policy, RuntimeError when the item is over.
         """
-        self._check_unit(name, unit)
         measurement = measured(
             name,
             value,
@@ -75,10 +75,16 @@ class Recorder:
             n=n,
             interval=interval,
         )
+        self._check_policy(measurement)
         self.record([measurement])
 
     def record(self, measurements: Iterable[Measurement], findings: Iterable[Finding] = ()) -> None:
         """Record ready-made evidence."""
+        if not self._open:
+            text = f"{self._item.nodeid} is over: what is measured now would reach no report"
+            # Raised in a thread of the item's own, it would end in a warning.
+            self._item.session.shouldfail = text
+            raise RuntimeError(text)
         for measurement in measurements:
             if self._context.baselines is not None:
                 baseline = self._context.baselines.of(self._item.nodeid, measurement.name)
@@ -106,14 +112,26 @@ class Recorder:
             self._item.user_properties.append((BY_LIMIT, True))
             pytest.fail(self._context.masker.text("\n".join(problems)), pytrace=False)
 
-    def _check_unit(self, name: str, unit: str) -> None:
-        """A limit of the policy has its unit in its key; a measurement of that name must have the same."""
-        stem = name.replace(" ", "_")
-        for key in type(self.policy).__struct_fields__:
-            prefix, _, expected = key.rpartition("_")
-            expected = {"pct": "%"}.get(expected, expected)
-            if prefix == stem and expected in ("ms", "s", "%") and unit != expected:
-                raise ValueError(f"{name} is measured in {expected} ([tool.artisan.{self.name}] {key}), not in {unit}")
+    def close(self) -> None:
+        """Refuse what is measured from now on."""
+        self._open = False
+
+    def _check_policy(self, measurement: Measurement) -> None:
+        """A limit of the policy has its unit in its key; a measurement of that name has the same, and asks no less."""
+        name, limit = measurement.name, measurement.limit
+        policy = self.policy
+        for key in type(policy).__struct_fields__:
+            prefix, _, unit = key.rpartition("_")
+            unit = {"pct": "%"}.get(unit, unit)
+            has_unit = prefix == name.replace(" ", "_") and unit in ("ms", "s", "%")
+            told = f"[tool.artisan.{self.name}] {key}"
+            if has_unit and measurement.unit != unit:
+                raise ValueError(f"{name} is measured in {unit} ({told}), not in {measurement.unit}")
+            asked = getattr(policy, key)
+            if limit is not None and (has_unit or key == name.replace(" ", "_")) and isinstance(asked, int | float):
+                least = limit.bound in (Bound.AT_LEAST, Bound.ABOVE)
+                if limit.value < asked if least else limit.value > asked:
+                    raise ValueError(f"{name}: {limit.bound}={limit.value:g} asks less than {told} = {asked:g}")
 
     def _add(self, name: str, evidence: object) -> None:
         tree: Any = self._context.masker.tree(msgspec.to_builtins(evidence))

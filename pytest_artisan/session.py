@@ -19,7 +19,8 @@ import pytest
 
 from pytest_artisan.context import Context, context_of, reload_policy
 from pytest_artisan.ledger import Journal, Ledger
-from pytest_artisan.planning import Planner, narrowing
+from pytest_artisan.narrowing import narrowing
+from pytest_artisan.planning import Planner
 from pytest_artisan.reports import github, terminal
 from pytest_artisan.reports.publish import publish
 from pytest_artisan.settings import SettingsError
@@ -47,7 +48,7 @@ class Collecting:
 
     def __init__(self, config: pytest.Config) -> None:
         self._context = context_of(config)
-        self._planner = Planner(self._context)
+        self._planner = Planner(self._context, config)
         self._is_worker = hasattr(config, "workerinput")
         self.plan: Plan | None = None
 
@@ -83,7 +84,6 @@ class GateSession:
         self._ledger = Ledger(self._context.masker)
         self.pytest_runtest_logreport = self._ledger.add  # bound, not wrapped: it runs three times an item
         self._faults: list[tuple[Fault, str]] = []
-        self._partial = narrowing(config, self._context.policy.project.root)
         self._plan: Plan | None = None
         self._requirements = self._ask(Plan({}))
         self._verdict: Verdict | None = None
@@ -133,7 +133,8 @@ class GateSession:
 
     def _ask(self, plan: Plan) -> Requirements:
         context = self._context
-        return context.policy.requirements(context.purpose, context.selected, self._partial, plan.gates)
+        partial = narrowing(self._config, context.policy.project.root)
+        return context.policy.requirements(context.purpose, context.selected, partial, plan.gates)
 
     def _fix(self, plan: Plan | None) -> None:
         """Fix the plan, and with it what is required, before the first item runs."""

@@ -172,6 +172,29 @@ def test_a_marker_that_a_conftest_adds_withholds_as_well(project: Project, gates
         assert run.verdict.withheld == ("test_it.py::test_writes",)
 
 
+@pytest.mark.parametrize("gates", [True, False], ids=["gates", "plain"])
+@pytest.mark.parametrize("hook", ["pytest_collection_modifyitems(items)", "pytest_runtestloop(session)"])
+def test_what_is_marked_writes_too_late_to_be_withheld_does_not_run(project: Project, gates: bool, hook: str) -> None:
+    project.tests("def test_writes(): open('written', 'w')\n", "sub/test_it.py")
+    project.write(
+        "sub/conftest.py",
+        f"""
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def {hook}:
+            {"result = yield" if "items" in hook else ""}
+            for item in {"items" if "items" in hook else "session.items"}:
+                item.add_marker("writes")
+            return {"result" if "items" in hook else "(yield)"}
+        """,
+    )
+    run = project.run("--artisan-env=prod") if gates else project.plain("--artisan-env=prod")
+    assert run.status != 0
+    assert not (project.path / "sub/written").exists()
+    assert not (project.path / "written").exists()
+
+
 @pytest.mark.parametrize("option", ["--artisan-purpose=release", "--artisan-journal=j"])
 def test_what_only_gates_can_answer_needs_them(project: Project, option: str) -> None:
     project.tests("def test_one(): pass\n")

@@ -118,6 +118,29 @@ def _gives_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write("src/b.py", "x: int = ''\n" * 9)
 
 
+def _another(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.tests("def test_b(): pass\n", "sub/test_b.py")
+
+
+def _testpaths(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("pytest.ini", "[pytest]\ntestpaths = test_it.py gone\n")
+
+
+def _dropped_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    _another(project, monkeypatch)
+    project.write(
+        "sub/conftest.py",
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_collection_modifyitems(items):
+            items[:] = [item for item in items if item.name != "test_b"]
+            return (yield)
+        """,
+    )
+
+
 MEASURE = "def test_one(gate): gate.measure({})\n"
 LISTING = 'case "$*" in *--show-files*) echo "$PWD/src/a.py"; exit 0;; esac\n'
 TWO = "def test_one(): pass\ndef test_two(): pass\n"
@@ -243,6 +266,36 @@ FAULTS = [
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
     Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_measures_nothing),
     Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_mends),
+    Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(
+        "G = []\ndef test_one(gate): G.append(gate)\n"
+        "def test_two(): G[0].measure('p95', 9999, unit='ms', at_most=2500)\n")),
+    *(Fault(f"a thread that measures too late, with {workers} workers", r"test_one is over|exit status 1", arguments=("-n", workers, "-Wignore"),
+            tests="import threading\nGO = threading.Event()\ndef test_one(gate):\n"
+                  "    def late():\n        GO.wait(9)\n        gate.measure('p95', 9999, unit='ms', at_most=2500)\n"
+                  "    global thread\n    thread = threading.Thread(target=late)\n    thread.start()\n"
+                  "def test_two():\n    GO.set()\n    thread.join()\n")
+      for workers in ("0", "1")),
+    Fault("a limit looser than the policy's", r"p95: at_most=5000 asks less than \[tool.artisan.load_smoke\] p95_ms = 2500",
+          "@pytest.mark.load_smoke\n" + MEASURE.format("'p95', 4900, unit='ms', at_most=5000"), gates="--artisan-gates=load_smoke"),
+    Fault("a floor lower than the policy's", r"episode return: at_least=5 asks less than \[tool.artisan.kpi\]",
+          "@pytest.mark.kpi\n" + MEASURE.format("'episode return', 6, unit='1', at_least=5"), gates="--artisan-gates=kpi"),
+    Fault("collect_ignore", r"skipped\|test_it.py\|.*kept from collection", conftest="collect_ignore_glob = ['test_i*']\n",
+          prepare=_another),
+    Fault("a folder in collect_ignore", r"skipped\|sub\|.*kept from collection", conftest="collect_ignore = ['sub']\n",
+          prepare=_another),
+    Fault("a hook that ignores files", r"skipped\|sub/test_b.py\|.*kept from collection", prepare=_another, arguments=("-n", "2"),
+          conftest="def pytest_ignore_collect(collection_path): return True if 'b.' in collection_path.name else None\n"),
+    Fault("a test class with a constructor", r"skipped\|test_it.py::TestB\|.*none of its tests was collected", tests=(
+        "def test_one(): pass\nclass TestB:\n    def __init__(self): pass\n    def test_two(self): assert 0\n"),
+        arguments=("-Wignore",)),
+    Fault("testpaths that names nothing", r"skipped\|gone\|.*there is no such path", prepare=_testpaths),
+    Fault("a folder's conftest drops items first", r"test_b.py::test_b\|deselected by a plugin or a conftest",
+          prepare=_dropped_first),
+    Fault("items dropped while they are collected", r"test_two\|deselected by a plugin or a conftest", TWO, conftest=(
+        "import pytest\n@pytest.hookimpl(wrapper=True)\ndef pytest_make_collect_report(collector):\n"
+        "    report = yield\n    gone = [n for n in report.result if n.name == 'test_two']\n"
+        "    report.result = [n for n in report.result if n not in gone]\n"
+        "    if gone: collector.config.hook.pytest_deselected(items=gone)\n    return report\n")),
     Fault("an allowance for a tool that gave up", r"mypy errors \d > 0", prepare=_gives_up),
 ]  # fmt: skip
 

@@ -315,15 +315,6 @@ def test_the_line_that_declares_an_outcome_can_be_copied(project: Project) -> No
     assert project.run().last_line == "GO"
 
 
-def test_a_narrower_run_says_what_it_was_limited_to(project: Project) -> None:
-    project.tests("def test_one(): pass")
-    project.tests("def test_two(): pass", "sub/test_two.py")
-    assert project.run("sub").last_line == "GO (partial: only sub)"
-    assert project.run("--ignore=sub").last_line == "GO (partial: --ignore=sub)"
-    assert project.run(".").last_line == "GO"
-    assert project.run("test_it.py::test_one").last_line == "GO (partial: only test_it.py::test_one)"
-
-
 def test_reports_are_written_in_every_format(project: Project) -> None:
     project.tests("def test_one(): assert 0")
     run = project.run("--artisan-report=v.md", "--artisan-report=v.sarif")
@@ -351,23 +342,6 @@ def test_a_secret_is_masked_wherever_it_comes_from(project: Project, monkeypatch
             text = (project.path / name).read_text(encoding="utf-8")
             assert "hunter22" not in text, name
             assert "***" in text or "\\*\\*\\*" in text, name
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("-o", "python_files=test_it.py"), "-o python_files=test_it.py"),
-        (("-opython_files=test_it.py",), "-opython_files=test_it.py"),
-        (("--override-ini=testpaths=sub",), "--override-ini=testpaths=sub"),
-        (("--noconftest",), "--noconftest"),
-        (("-p", "no:doctest"), "no:doctest"),
-    ],
-)
-def test_options_that_narrow_the_collection_make_a_run_partial(
-    project: Project, arguments: tuple[str, ...], told: str
-) -> None:
-    project.tests("def test_one(): pass")
-    assert project.run(*arguments).last_line == f"GO (partial: {told})"
 
 
 def test_the_policy_above_a_root_of_its_own_counts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,13 +57,14 @@ class Controller:
         worker = str(node.gateway.id)
         if error is not None:
             self.faults.append((Fault.WORKER_LOST, f"worker {worker} was lost: {error}"))
-        ended = getattr(node, "workeroutput", {}).get(_END)
+        last_words: dict[str, Any] = getattr(node, "workeroutput", {})
+        ended = last_words.get(_END)
         if error is None and ended not in _SOUND_ENDS:
             self.faults.append(
                 (Fault.WORKER_LOST, f"worker {worker} did not end well: {ended or 'it failed at its end'}")
             )
         # A worker on another host can not write into this one's folder; its plan comes with its last words.
-        text = getattr(node, "workeroutput", {}).get(_PLAN)
+        text = last_words.get(_PLAN)
         if text is not None:
             self._plans.setdefault(worker, msgspec.json.decode(text, type=HandedIn))
 

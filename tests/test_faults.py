@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytest
 
@@ -54,25 +55,56 @@ def _backwards(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "wall_clock", lambda: next(times, 999_000.0))
 
 
-def _real_ruff_that_sees_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["static_analysis"]\n[tool.artisan.static_analysis]\nmypy = []')
-    project.write("src/a.py", "import os\n")
-    project.write("ruff.toml", 'exclude = ["*"]\n')
+STATIC = 'required = ["static_analysis"]\n[tool.artisan.static_analysis]\n'
 
 
-def _runs_twice(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["unit"]\nexpected = [{ outcome = "xfail", item = "test_it.py::test_one", why = "7" }]')
-    project.write(
-        "conftest.py",
-        """
+def _with(policy: str = "", files: Mapping[str, str] = MappingProxyType({})) -> Prepare:
+    """A project with this policy and these files."""
+
+    def prepare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        if policy:
+            project.policy(policy)
+        for name, text in files.items():
+            project.write(name, text)
+
+    return prepare
+
+
+def _declared(outcome: str, key: str, pattern: str) -> str:
+    return f'required = ["unit"]\nexpected = [{{ outcome = "{outcome}", {key} = "{pattern}", why = "7" }}]'
+
+
+_SEES_NOTHING = _with(STATIC + "mypy = []", {"src/a.py": "import os\n", "ruff.toml": 'exclude = ["*"]\n'})
+_MENDS = _with(STATIC + "mypy = []", {"src/a.py": "import os\n", "ruff.toml": "fix = true\n"})
+_GIVES_UP = _with(STATIC + "ruff = []\nmypy_errors = 5", {"src/a.py": "def f(:\n", "src/b.py": "x: int = ''\n" * 9})
+_FILES_OF_OPTIONS = _with(
+    files={"alt.ini": "[pytest]\npython_files = test_it.py\n", "args.txt": "--ignore=test_other.py\n"}
+)
+_TESTPATHS = _with(files={"pytest.ini": "[pytest]\ntestpaths = test_it.py gone\n"})
+_RUNS_TWICE = _with(
+    _declared("xfail", "item", "test_it.py::test_one"),
+    {
+        "conftest.py": """
         from _pytest.runner import runtestprotocol
 
         def pytest_runtest_protocol(item, nextitem):
             for _ in range(2):
                 runtestprotocol(item, nextitem=nextitem)
             return True
-        """,
-    )
+        """
+    },
+)
+_MEASURES_NOTHING = _with(
+    'required = ["mine"]',
+    {
+        "conftest.py": """
+        from pytest_artisan.gates import Check, CheckEvidence, Gate
+
+        def pytest_artisan_gates(config):
+            return Gate("mine", "my own", checks=(Check("files", lambda project, table: CheckEvidence(())),))
+        """
+    },
+)
 
 
 def _failed_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,49 +113,8 @@ def _failed_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / "lastfailed").write_text('{"test_it.py::test_one": true}', encoding="utf-8")
 
 
-def _declared(reason: str) -> Prepare:
-    def prepare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-        project.policy(f'required = ["unit"]\nexpected = [{{ outcome = "skip", reason = "{reason}", why = "7" }}]')
-
-    return prepare
-
-
-def _arguments_of_a_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.write("alt.ini", "[pytest]\npython_files = test_it.py\n")
-    project.write("args.txt", "--ignore=test_other.py\n")
-
-
-def _measures_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["mine"]')
-    project.write(
-        "conftest.py",
-        """
-        from pytest_artisan.gates import Check, CheckEvidence, Gate
-
-        def pytest_artisan_gates(config):
-            return Gate("mine", "my own", checks=(Check("files", lambda project, table: CheckEvidence(())),))
-        """,
-    )
-
-
-def _mends(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["static_analysis"]\n[tool.artisan.static_analysis]\nmypy = []')
-    project.write("src/a.py", "import os\n")
-    project.write("ruff.toml", "fix = true\n")
-
-
-def _gives_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["static_analysis"]\n[tool.artisan.static_analysis]\nruff = []\nmypy_errors = 5')
-    project.write("src/a.py", "def f(:\n")
-    project.write("src/b.py", "x: int = ''\n" * 9)
-
-
 def _another(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.tests("def test_b(): pass\n", "sub/test_b.py")
-
-
-def _testpaths(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.write("pytest.ini", "[pytest]\ntestpaths = test_it.py gone\n")
 
 
 def _dropped_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +142,7 @@ KILL = "import os, signal\ndef test_a(): pass\ndef test_b(): os.kill(os.getpid()
 FAULTS = [
     Fault("a second run behind a declared xfail", r"test_one\|skipped: not declared",
           "N = []\ndef test_ok(): pass\n@pytest.mark.xfail\ndef test_one():\n    N.append(1)\n"
-          "    if len(N) > 1: pytest.skip('not declared')\n    assert 0\n", prepare=_runs_twice),
+          "    if len(N) > 1: pytest.skip('not declared')\n    assert 0\n", prepare=_RUNS_TWICE),
     Fault("all skipped", r"skipped: no luck", "def test_one(): pytest.skip('no luck')\n"),
     Fault("one skipped", r"test_two\|skipped: rain", "def test_one(): pass\ndef test_two(): pytest.skip('rain')\n"),
     Fault("module skipped", r"module skipped: .*nowhere", "pytest.importorskip('nowhere')\ndef test_one(): pass\n"),
@@ -224,7 +215,7 @@ FAULTS = [
           prepare=_tool(LISTING + "echo '<html>'; exit 0")),
     Fault("tool hiding its findings", r"ruff: no data: ruff ended with 1 and 0 findings",
           prepare=_tool(LISTING + "echo '[]'; exit 1")),
-    Fault("tool that checks no file", r"ruff: no data: ruff checks no file", prepare=_real_ruff_that_sees_nothing),
+    Fault("tool that checks no file", r"ruff: no data: ruff checks no file", prepare=_SEES_NOTHING),
     Fault("policy changed during the run", r"changed during the run",
           "def test_one(): open('pyproject.toml', 'a').write('local_optional = [\"kpi\"]')\n"),
     Fault("policy broken during the run", r"changed during the run",
@@ -246,12 +237,12 @@ FAULTS = [
         "@pytest.fixture\ndef m(gate): gate.measure('x', 1, unit='ms', at_most=2)\ndef test_one(m): assert 0\n")),
     Fault("one subtest's skip behind another's", r"skipped: the database is down", tests=(
         "def test_one(subtests):\n    with subtests.test('a'): pytest.skip('needs Windows 11')\n"
-        "    with subtests.test('b'): pytest.skip('the database is down')\n"), prepare=_declared("needs Windows*")),
+        "    with subtests.test('b'): pytest.skip('the database is down')\n"), prepare=_with(_declared("skip", "reason", "needs Windows*"))),
     Fault("a failed attempt behind a declared skip", r"FLAKY: passed only when it was retried", tests=(
         "N = []\ndef test_one():\n    N.append(1)\n    if len(N) > 1: pytest.skip('not up')\n    assert 0\n"),
-        arguments=("--reruns=1",), prepare=_declared("not up")),
+        arguments=("--reruns=1",), prepare=_with(_declared("skip", "reason", "not up"))),
     *(Fault(f"a release narrowed by {words[0]}", r"a release needs every gate", TWO, (*words, "--artisan-purpose=release"),
-            prepare=_arguments_of_a_file) for words in (("-calt.ini",), ("-qc", "alt.ini"), ("-qopython_files=test_it.py",),
+            prepare=_FILES_OF_OPTIONS) for words in (("-calt.ini",), ("-qc", "alt.ini"), ("-qopython_files=test_it.py",),
                                                         ("@args.txt",))),
     Fault("a test that becomes another program", r"can not become another program: /bin/true", subprocess=True,
           tests="import os\ndef test_one(): os.execvp('/bin/true', ['true'])\n"),
@@ -264,8 +255,8 @@ FAULTS = [
           conftest="import pytest\ndef pytest_sessionstart(): pytest.exit('no database', returncode=0)\n"),
     Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
-    Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_measures_nothing),
-    Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_mends),
+    Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_MEASURES_NOTHING),
+    Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_MENDS),
     Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(
         "G = []\ndef test_one(gate): G.append(gate)\n"
         "def test_two(): G[0].measure('p95', 9999, unit='ms', at_most=2500)\n")),
@@ -288,7 +279,7 @@ FAULTS = [
     Fault("a test class with a constructor", r"skipped\|test_it.py::TestB\|.*none of its tests was collected", tests=(
         "def test_one(): pass\nclass TestB:\n    def __init__(self): pass\n    def test_two(self): assert 0\n"),
         arguments=("-Wignore",)),
-    Fault("testpaths that names nothing", r"skipped\|gone\|.*there is no such path", prepare=_testpaths),
+    Fault("testpaths that names nothing", r"skipped\|gone\|.*there is no such path", prepare=_TESTPATHS),
     Fault("a folder's conftest drops items first", r"test_b.py::test_b\|deselected by a plugin or a conftest",
           prepare=_dropped_first),
     Fault("items dropped while they are collected", r"test_two\|deselected by a plugin or a conftest", TWO, conftest=(
@@ -296,7 +287,7 @@ FAULTS = [
         "    report = yield\n    gone = [n for n in report.result if n.name == 'test_two']\n"
         "    report.result = [n for n in report.result if n not in gone]\n"
         "    if gone: collector.config.hook.pytest_deselected(items=gone)\n    return report\n")),
-    Fault("an allowance for a tool that gave up", r"mypy errors \d > 0", prepare=_gives_up),
+    Fault("an allowance for a tool that gave up", r"mypy errors \d > 0", prepare=_GIVES_UP),
 ]  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_artisan.fragrance.ingredients import (
-    DATA,
     NOTES,
     UnknownMaterial,
     allergens,
@@ -21,7 +20,7 @@ from pytest_artisan.fragrance.ingredients import (
     restricted,
 )
 from pytest_artisan.fragrance.standards import CATEGORIES, packaged_standards
-from pytest_artisan.fragrance.tables import TableError, cas_valid
+from pytest_artisan.fragrance.tables import DATA, TableError, cas_valid
 
 GLOSSARY = Path(__file__).parents[2] / "shared/data/fragrance/ifra_glossary_2019.csv"
 

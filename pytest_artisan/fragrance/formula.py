@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_artisan.moga.composition import TOLERANCE, Composition
+from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.ranking import Floats
 
 # A scale shows a hundredth of a per cent.
@@ -35,18 +35,10 @@ def weighable(shares: Floats, limits: Composition) -> Floats:
     while missing > 0:
         before = missing
         for place in order[units[order] > 0]:
-            units[place] += 1
-            missing -= 1
-            if not _fits(units / UNITS_PER_CENT, limits):
-                units[place] -= 1
-                missing += 1
-            elif missing == 0:
-                break
+            trial = units.copy()
+            trial[place] += 1
+            if missing and limits.within_limits(trial[None] / UNITS_PER_CENT).all():
+                units, missing = trial, missing - 1
         if missing == before:
             raise ValueError("the limits leave no room for the last hundredth of a per cent")
     return np.asarray(units / UNITS_PER_CENT)
-
-
-def _fits(shares: Floats, limits: Composition) -> bool:
-    over = (shares > limits.upper + TOLERANCE).any() or (limits.weights @ shares > limits.bounds + TOLERANCE).any()
-    return not over

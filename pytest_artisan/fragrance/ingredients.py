@@ -8,12 +8,22 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from pytest_artisan.fragrance.tables import CAS_FORM, Row, TableError, cas_of, number_of, one_of, read_rows, words_of
+from pytest_artisan.fragrance.standards import packaged_standards
+from pytest_artisan.fragrance.tables import (
+    CAS_FORM,
+    DATA,
+    Row,
+    TableError,
+    cas_of,
+    number_of,
+    one_of,
+    read_rows,
+    words_of,
+)
 from pytest_artisan.settings import SettingsError
 
 NOTES = ("top", "heart", "base")
 STATUSES = ("restricted", "unrestricted", "prohibited")
-DATA = Path(__file__).parent / "data"
 _REQUIRED = ("cas", "name")
 _FACTS = ("synonyms", "note", "families", "price_usd_kg", "vapour_pressure_pa", "allergen", "ifra", "max_percent")
 _SOURCES = ("source_odour", "source_vapour", "source_price", "source_ifra")
@@ -112,7 +122,8 @@ def prohibited() -> frozenset[str]:
 @cache
 def restricted() -> frozenset[str]:
     """CAS numbers of what IFRA restricts, whether or not they are packaged materials."""
-    return _numbers("standards.csv", ("standard", "cas")) | _numbers("phototoxic.csv", ("cas", "max_percent", "source"))
+    known = packaged_standards()
+    return frozenset(known.phototoxic).union(*(standard.members for standard in known.standards))
 
 
 @cache

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from pytest_artisan.fragrance.ingredients import DATA
-from pytest_artisan.fragrance.tables import TableError, cas_of, number_of, read_rows
+from pytest_artisan.fragrance.tables import DATA, TableError, cas_of, number_of, read_rows
 
 CATEGORIES = (
     *("1", "2", "3", "4", "5A", "5B", "5C", "5D", "6"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_artisan.settings import SettingsError
 
+DATA = Path(__file__).parent / "data"
 Row = Mapping[str, str]
 CAS_FORM = re.compile(r"[0-9]{2,7}-[0-9]{2}-[0-9]")
 

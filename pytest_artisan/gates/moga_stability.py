@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
-from pytest_artisan.gates.tables import MogaStability
-
-SEEDS = 10
+from pytest_artisan.gates.tables import SEEDS, MogaStability
 
 
 def _seed(seed: int, drill: bool, project: Project, table: MogaStability) -> CheckEvidence:

@@ -15,6 +15,7 @@ from pytest_artisan.verdict.statistics import trials_to_bound_quantile, trials_t
 Count = Annotated[int, Meta(ge=0)]
 Size = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
+SEEDS = 10  # that the iterations of moga_stability are spread over
 Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
@@ -73,8 +74,8 @@ class MogaStability(Tests, frozen=True):
     session_limit: str = "15min"
 
     def lint(self) -> Iterator[str]:
-        if self.iterations < 10:
-            yield f"iterations {self.iterations} is less than one for each of the ten seeds"
+        if self.iterations < SEEDS:
+            yield f"iterations {self.iterations} is less than one for each of the {SEEDS} seeds"
         if self.subject is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", self.subject):
             yield f'subject {self.subject!r} is not "package.module:factory"'
         yield from _duration_complaints("session_limit", self.session_limit)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_artisan.moga.population import Population
-from pytest_artisan.moga.ranking import Floats
+from pytest_artisan.moga.ranking import nowhere_worse
 
 
 class Archive:
@@ -27,15 +26,15 @@ class Archive:
         candidates = candidates.of(candidates.violations <= 0)
         if not len(candidates):
             return
-        no_worse = _no_worse(candidates.objectives, candidates.objectives)
+        no_worse = nowhere_worse(candidates.objectives, candidates.objectives)
         # Worse than another one, or its equal and behind it.
         behind = np.triu(no_worse & no_worse.T, 1) | (no_worse & ~no_worse.T)
         candidates = candidates.of(np.count_nonzero(behind, axis=0) == 0)
         if self.members is None:
             self.members = candidates.of(np.arange(min(self.capacity, len(candidates))))
             return
-        new = np.count_nonzero(_no_worse(self.members.objectives, candidates.objectives), axis=0) == 0
-        beats = _no_worse(candidates.objectives, self.members.objectives) & new[:, None]
+        new = np.count_nonzero(nowhere_worse(self.members.objectives, candidates.objectives), axis=0) == 0
+        beats = nowhere_worse(candidates.objectives, self.members.objectives) & new[:, None]
         lost = np.flatnonzero(np.count_nonzero(beats, axis=0))
         # One that dominates each lost member comes in for it; the others fill what is free.
         successors = np.unique(beats[:, lost].argmax(axis=0))
@@ -45,11 +44,3 @@ class Archive:
         if len(entering):
             staying = np.delete(np.arange(len(self.members)), lost)
             self.members = self.members.of(staying).joined(candidates.of(entering))
-
-
-def _no_worse(ones: Floats, others: Floats) -> NDArray[np.bool_]:
-    """Where one of `ones` (K, M) is nowhere worse than one of `others` (L, M): (K, L)."""
-    no_worse = np.ones((len(ones), len(others)), dtype=bool)
-    for one, other in zip(ones.T, others.T, strict=True):
-        no_worse &= one[:, None] <= other
-    return no_worse

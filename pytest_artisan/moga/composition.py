@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.moga.sharing import EUCLIDEAN, RELATIVE, Geometry, share
-from pytest_artisan.moga.simplex import Infeasible, without_traces
+from pytest_artisan.moga.simplex import Infeasible, rows_of, without_traces
 
 # What rounding may leave over a limit; less than any share that means something.
 TOLERANCE = 1e-10
@@ -53,9 +53,7 @@ class Composition:
         self.most_active = len(cap) if most_active is None else min(most_active, len(cap))
         self.names = tuple(names) or tuple(f"component {i}" for i in range(len(cap)))
         self.bound_names = tuple(bound_names) or tuple(f"shared limit {k}" for k in range(len(self.bounds)))
-        self._anchor = np.zeros(len(cap), dtype=bool)
         self._refuge = self._feasible_mixture()
-        self._anchor = self._refuge > 0
 
     def __len__(self) -> int:
         return len(self.upper)
@@ -66,14 +64,13 @@ class Composition:
         With `lower_active` or `most_active`, the nearest among the mixtures of the components that have the largest
         values. Raises ValueError for values that are not finite.
         """
-        rows = _finite(values)
+        rows = rows_of(values, EUCLIDEAN.project)
         shares = self._mixtures(rows, EUCLIDEAN)
         short = ~self.kept(shares)
         if short.any():
             # The largest values can not make a mixture; with the components of one that exists they can.
-            shares[short] = self._mixtures(
-                np.where(self._anchor, np.abs(rows[short]) + self.total, rows[short]), EUCLIDEAN
-            )
+            possible = np.where(self._refuge > 0, np.abs(rows[short]) + self.total, rows[short])
+            shares[short] = self._mixtures(possible, EUCLIDEAN)
             shares[~self.kept(shares)] = self._refuge
         return shares
 
@@ -83,9 +80,7 @@ class Composition:
         Keeps zeros, and the ratios of what no limit binds. Raises Infeasible where the components of a row can not
         make up the total within their limits.
         """
-        rows = _finite(values)
-        if (rows < 0).any():
-            raise ValueError("a share to be scaled is negative")
+        rows = rows_of(values, RELATIVE.project)
         shares = self._mixtures(rows, RELATIVE)
         short = np.flatnonzero(~self.kept(shares))
         if len(short):
@@ -95,15 +90,17 @@ class Composition:
 
     def kept(self, shares: Floats) -> NDArray[np.bool_]:
         """Which rows (N,) of `shares` (N, n) are mixtures that keep all limits."""
-        within: NDArray[np.bool_] = (np.abs(shares.sum(axis=1) - self.total) <= TOLERANCE * self.total) & (
-            shares >= 0
-        ).all(axis=1)
-        within &= (shares <= self.upper + TOLERANCE).all(axis=1)
-        within &= ((shares > 0).sum(axis=1) <= self.most_active) & ~((shares > 0) & (shares < self.lower_active)).any(
-            axis=1
-        )
-        within &= (shares @ self.weights.T <= self.bounds + TOLERANCE).all(axis=1)
-        return within
+        present = shares > 0
+        kept = self.within_limits(shares) & (shares >= 0).all(axis=1)
+        kept &= np.abs(shares.sum(axis=1) - self.total) <= TOLERANCE * self.total
+        kept &= present.sum(axis=1) <= self.most_active
+        kept &= ~(present & (shares < self.lower_active)).any(axis=1)
+        return kept
+
+    def within_limits(self, shares: Floats) -> NDArray[np.bool_]:
+        """Which rows (N,) of `shares` (N, n) exceed no limit, whatever they sum to."""
+        shared = (shares @ self.weights.T <= self.bounds + TOLERANCE).all(axis=1)
+        return np.asarray((shares <= self.upper + TOLERANCE).all(axis=1) & shared)
 
     def sample(self, rng: np.random.Generator, count: int) -> Floats:
         """Random mixtures (count, n): exponential parts of the components' limits, a random part of them left out."""
@@ -154,10 +151,3 @@ class Composition:
             return f"no mixture of {self.total:.6g} keeps these limits together: {', '.join(names)}"
         largest = ", ".join(f"{self.names[i]} {self.upper[i]:.6g}" for i in order[: self.most_active])
         return f"{self.most_active} components can not make up {self.total:.6g}; the largest limits: {largest}"
-
-
-def _finite(values: ArrayLike) -> Floats:
-    rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    if not np.isfinite(rows).all():
-        raise ValueError("a share to be projected is not finite")
-    return rows

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pytest_artisan.moga.ranking import Floats, matrix_of, nondominated_rank
+from pytest_artisan.moga.ranking import Floats, matrix_of, nondominated_rank, nowhere_worse
 
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -58,11 +58,7 @@ def sampled_hypervolume(objectives: ArrayLike, reference: ArrayLike) -> float:
 def dominated_samples(points: Floats, corner: Floats) -> NDArray[np.bool_]:
     """Which of the samples between 0 and `corner` (M,) each of `points` (N, M) dominates: (N, samples)."""
     samples = _low_discrepancy(points.shape[1]) * corner.astype(np.float32)[:, None]
-    columns = points.T.astype(np.float32)
-    dominated: NDArray[np.bool_] = columns[0][:, None] <= samples[0]
-    for column, sample in zip(columns[1:], samples[1:], strict=True):
-        dominated &= column[:, None] <= sample
-    return dominated
+    return nowhere_worse(points.astype(np.float32), samples.T)
 
 
 def inverted_generational_distance(objectives: ArrayLike, front: ArrayLike) -> float:

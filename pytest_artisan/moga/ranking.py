@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Reals = NDArray[np.floating[Any]]
 Ranks = NDArray[np.intp]
 
 # Up to here one matrix of all pairs is faster than sets of dominators, as bits of integers.
@@ -39,6 +41,16 @@ def nondominated_rank(objectives: ArrayLike, enough: int | None = None) -> Ranks
     return _rank_by_matrix(points, enough) if len(points) <= _MATRIX else _rank_by_sets(points)
 
 
+def nowhere_worse(ones: Reals, others: Reals) -> NDArray[np.bool_]:
+    """Where each of `ones` (K, M) is in no objective worse than each of `others` (L, M): (K, L)."""
+    columns = zip(np.ascontiguousarray(ones.T), np.ascontiguousarray(others.T), strict=True)
+    one, other = next(columns)
+    better: NDArray[np.bool_] = one[:, None] <= other
+    for one, other in columns:
+        better &= one[:, None] <= other
+    return better
+
+
 def _rank_pairs(points: Floats) -> Ranks:
     """Two objectives: in the order of the first, a front is told by the least second value it holds so far."""
     order = np.lexsort((points[:, 1], points[:, 0]))
@@ -59,10 +71,7 @@ def _rank_pairs(points: Floats) -> Ranks:
 
 def _rank_by_matrix(points: Floats, enough: int) -> Ranks:
     """Peel the matrix "row dominates column"."""
-    columns = np.ascontiguousarray(points.T)
-    dominates = columns[0][:, None] <= columns[0]
-    for column in columns[1:]:
-        dominates &= column[:, None] <= column
+    dominates = nowhere_worse(points, points)
     # Equal points are weakly better than each other: neither dominates.
     dominates &= ~dominates.T
     ranks = np.full(len(points), -1, dtype=np.intp)

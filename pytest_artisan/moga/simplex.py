@@ -44,8 +44,6 @@ def scale_to_capped_simplex(
     Shares are `min(upper, factor * values)`: zeros stay zero, and what is below its cap keeps its ratios. Parameters
     and errors are those of `project_to_capped_simplex`; shares that are not zero must be able to make up the total.
     """
-    if (np.asarray(values) < 0).any():
-        raise ValueError("a share to be scaled is negative")
     return _projected(relative, values, upper, total, lower_active)
 
 
@@ -136,12 +134,20 @@ def without_traces(solve: Callable[[NDArray[np.bool_], Floats], Floats], cap: Fl
     return shares
 
 
-def _projected(
-    projection: Projection, values: ArrayLike, upper: ArrayLike, total: float, lower_active: float
-) -> Floats:
+def rows_of(values: ArrayLike, projection: Projection) -> Floats:
+    """`values` as rows (N, n); raises ValueError for what `projection` can not take."""
     rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
     if not np.isfinite(rows).all():
         raise ValueError("a share to be projected is not finite")
+    if projection is relative and (rows < 0).any():
+        raise ValueError("a share to be scaled is negative")
+    return rows
+
+
+def _projected(
+    projection: Projection, values: ArrayLike, upper: ArrayLike, total: float, lower_active: float
+) -> Floats:
+    rows = rows_of(values, projection)
     cap = np.minimum(np.broadcast_to(np.asarray(upper, dtype=np.float64), rows.shape), total)
     cap = np.where(cap >= lower_active, cap, 0.0)
     shares = without_traces(lambda chosen, cap: projection(rows[chosen], cap, total), cap, lower_active)

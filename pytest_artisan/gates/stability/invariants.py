@@ -8,7 +8,7 @@ from pytest_artisan.gates.gate import NoEvidence
 from pytest_artisan.gates.stability.optimizers import Generation, Limits, Optimizer
 from pytest_artisan.moga.indicators import hypervolume
 from pytest_artisan.moga.population import Ids
-from pytest_artisan.moga.ranking import Floats
+from pytest_artisan.moga.ranking import Floats, nowhere_worse
 
 # Rounding, in per cent: far below what can be weighed.
 ROUNDING = 1e-9
@@ -131,7 +131,4 @@ def _covers(front: Floats, before: Floats) -> bool:
     # Most of it is still there; only for the rest it is asked what came in its place.
     present = {row.tobytes() for row in front}
     before = before[[row.tobytes() not in present for row in before]]
-    no_worse = np.ones((len(front), len(before)), dtype=bool)
-    for new, old in zip(front.T, before.T, strict=True):
-        no_worse &= new[:, None] <= old
-    return bool(no_worse.any(axis=0).all())
+    return bool(nowhere_worse(front, before).any(axis=0).all())

@@ -204,7 +204,8 @@ class Journal:
         try:
             # Two sessions in one journal would be one verdict over half of each.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._file, 0)
+            if os.fstat(self._file).st_size:  # a device, such as /dev/null, has no length to cut
+                os.ftruncate(self._file, 0)
         except OSError:
             os.close(self._file)
             raise

@@ -112,3 +112,10 @@ def test_two_sessions_do_not_share_a_journal(project: Project) -> None:
         assert run.status == 4
         assert "--artisan-journal=j: " in run.err
     assert (project.path / "j").read_text(encoding="utf-8") == "of the other session"
+
+
+def test_a_journal_may_go_nowhere(project: Project) -> None:
+    project.tests("def test_one(): pass\n")
+    run = project.run("--artisan-journal=/dev/null")
+    assert run.verdict is not None
+    assert run.verdict.go

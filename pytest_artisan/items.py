@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ class CheckItem(BuiltInItem):
     def runtest(self) -> None:
         context = context_of(self.config)
         recorder = Recorder(self)
+        project = replace(context.policy.project, afresh=context.purpose is not Purpose.LOCAL)
         try:
-            evidence = self.check.run(context.policy.project, context.policy.tables[self._gate.name])
+            evidence = self.check.run(project, context.policy.tables[self._gate.name])
         except NoEvidence as error:
             if context.purpose is Purpose.LOCAL and self._gate.name in context.policy.core.local_optional:
                 pytest.skip(str(error))

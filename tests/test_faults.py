@@ -265,7 +265,7 @@ FAULTS = [
     Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
     Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_measures_nothing),
-    Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_mends),
+    Fault("a tool that would mend the code", r"ruff findings \d > 0", prepare=_mends),
     Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(
         "G = []\ndef test_one(gate): G.append(gate)\n"
         "def test_two(): G[0].measure('p95', 9999, unit='ms', at_most=2500)\n")),

@@ -22,7 +22,20 @@ DRILL = "artisan.drill"
 
 
 class BuiltInItem(pytest.Item):
-    """An item without a source file; its failures are a line, not a traceback."""
+    """An item without a source file; its failures are a line, not a traceback.
+
+    Many a conftest.py asks each item for what only test functions have: `function`, `fixturenames`, `cls`, `module`.
+    """
+
+    cls = module = None
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.fixturenames: list[str] = []
+
+    @property
+    def function(self) -> Callable[[], None]:
+        return self.runtest
 
     @classmethod
     def create(cls, session: pytest.Session, *names: str, **attributes: Any) -> Any:

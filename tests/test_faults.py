@@ -122,6 +122,13 @@ def _another(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.tests("def test_b(): pass\n", "sub/test_b.py")
 
 
+def _late_gate(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.tests("@pytest.mark.contract\ndef test_b(): pass\n", "sub/test_b.py")
+    text = "from pytest_artisan.gates import Gate\ndef pytest_artisan_gates(config): return Gate('contract', 'kept')\n"
+    project.write("sub/conftest.py", text)
+    project.write("pytest.ini", "[pytest]\nfilterwarnings = ignore\n")
+
+
 def _testpaths(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write("pytest.ini", "[pytest]\ntestpaths = test_it.py gone\n")
 
@@ -279,6 +286,7 @@ FAULTS = [
           "@pytest.mark.load_smoke\n" + MEASURE.format("'p95', 4900, unit='ms', at_most=5000"), gates="--artisan-gates=load_smoke"),
     Fault("a floor lower than the policy's", r"episode return: at_least=5 asks less than \[tool.artisan.kpi\]",
           "@pytest.mark.kpi\n" + MEASURE.format("'episode return', 6, unit='1', at_least=5"), gates="--artisan-gates=kpi"),
+    Fault("a gate of a folder's conftest", r"policy_changed\|.*a conftest.py below the root adds contract", prepare=_late_gate),
     Fault("collect_ignore", r"skipped\|test_it.py\|.*kept from collection", conftest="collect_ignore_glob = ['test_i*']\n",
           prepare=_another),
     Fault("a folder in collect_ignore", r"skipped\|sub\|.*kept from collection", conftest="collect_ignore = ['sub']\n",

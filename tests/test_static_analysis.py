@@ -218,6 +218,31 @@ def test_a_gate_that_can_not_fail_is_found_out(project: Project, files: dict[str
     assert reason in run.out
 
 
+def test_checks_and_drills_bear_what_a_conftest_does_with_test_functions(project: Project) -> None:
+    project.policy(POLICY + "ruff = []")
+    project.write("src/a.py", CLEAN)
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.fixturenames.insert(0, "nothing")
+                assert item.function.__doc__ is None and item.cls is None and item.module is None
+
+        @pytest.fixture(autouse=True)
+        def nothing():
+            yield
+
+        def pytest_runtest_setup(item):
+            assert "nothing" in item.fixturenames
+        """,
+    )
+    assert project.run().last_line == "GO"
+    assert project.plain("--artisan-drill").status == 0
+
+
 def test_a_check_without_a_drill_fails_it(project: Project) -> None:
     project.policy('required = ["licence"]')
     project.write(

@@ -53,7 +53,14 @@ def added_gates(config: pytest.Config) -> Iterable[Gate]:
 
 def reload_policy(config: pytest.Config) -> Policy:
     """The policy as its file holds it now; raises SettingsError."""
-    return load_policy(project_root(config.rootpath), added_gates(config), config.option.artisan_env)
+    policy = load_policy(project_root(config.rootpath), added_gates(config), config.option.artisan_env)
+    if _KEY in config.stash:
+        late = policy.gates.keys() - config.stash[_KEY].policy.gates.keys()
+        if late:
+            raise SettingsError(
+                f"a conftest.py below the root adds {', '.join(sorted(late))}, too late to be asked for"
+            )
+    return policy
 
 
 def _make(config: pytest.Config) -> Context:

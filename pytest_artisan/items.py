@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,20 @@ DRILL = "artisan.drill"
 
 
 class BuiltInItem(pytest.Item):
-    """An item without a source file; its failures are a line, not a traceback."""
+    """An item without a source file; its failures are a line, not a traceback.
+
+    Many a conftest.py asks each item for what only test functions have: `function`, `fixturenames`, `cls`, `module`.
+    """
+
+    cls = module = None
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.fixturenames: list[str] = []
+
+    @property
+    def function(self) -> Callable[[], None]:
+        return self.runtest
 
     @classmethod
     def create(cls, session: pytest.Session, *names: str, **attributes: Any) -> Any:
@@ -54,8 +68,9 @@ class CheckItem(BuiltInItem):
     def runtest(self) -> None:
         context = context_of(self.config)
         recorder = Recorder(self)
+        project = replace(context.policy.project, afresh=context.purpose is not Purpose.LOCAL)
         try:
-            evidence = self.check.run(context.policy.project, context.policy.tables[self._gate.name])
+            evidence = self.check.run(project, context.policy.tables[self._gate.name])
         except NoEvidence as error:
             if context.purpose is Purpose.LOCAL and self._gate.name in context.policy.core.local_optional:
                 pytest.skip(str(error))

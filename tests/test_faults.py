@@ -94,6 +94,18 @@ _RUNS_TWICE = _with(
         """
     },
 )
+_LATE_GATE = _with(
+    files={
+        "sub/test_b.py": "import pytest\n\n@pytest.mark.contract\ndef test_b(): pass\n",
+        "sub/conftest.py": """
+        from pytest_artisan.gates import Gate
+
+        def pytest_artisan_gates(config):
+            return Gate("contract", "kept")
+        """,
+        "pytest.ini": "[pytest]\nfilterwarnings = ignore\n",
+    }
+)
 _MEASURES_NOTHING = _with(
     'required = ["mine"]',
     {
@@ -256,7 +268,7 @@ FAULTS = [
     Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
     Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_MEASURES_NOTHING),
-    Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_MENDS),
+    Fault("a tool that would mend the code", r"ruff findings \d > 0", prepare=_MENDS),
     Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(
         "G = []\ndef test_one(gate): G.append(gate)\n"
         "def test_two(): G[0].measure('p95', 9999, unit='ms', at_most=2500)\n")),
@@ -270,6 +282,7 @@ FAULTS = [
           "@pytest.mark.load_smoke\n" + MEASURE.format("'p95', 4900, unit='ms', at_most=5000"), gates="--artisan-gates=load_smoke"),
     Fault("a floor lower than the policy's", r"episode return: at_least=5 asks less than \[tool.artisan.kpi\]",
           "@pytest.mark.kpi\n" + MEASURE.format("'episode return', 6, unit='1', at_least=5"), gates="--artisan-gates=kpi"),
+    Fault("a gate of a folder's conftest", r"policy_changed\|.*a conftest.py below the root adds contract", prepare=_LATE_GATE),
     Fault("collect_ignore", r"skipped\|test_it.py\|.*kept from collection", conftest="collect_ignore_glob = ['test_i*']\n",
           prepare=_another),
     Fault("a folder in collect_ignore", r"skipped\|sub\|.*kept from collection", conftest="collect_ignore = ['sub']\n",

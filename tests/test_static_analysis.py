@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from conftest import Project
@@ -25,6 +27,68 @@ def test_clean_code_is_go_and_the_files_are_counted(project: Project) -> None:
         "mypy errors": 0,
         "mypy files": 2,
     }
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        ("app.py", "tests/__init__.py"),
+        ("src/m.py", "backend/__init__.py", "backend/app.py"),
+        ("service/app.py", "tests/__init__.py"),
+        ("src/pkg/__init__.py", "src/pkg/app.py", "tests/test_a.py", "venv/pyvenv.cfg", "venv/lib/site-packages/x.py"),
+    ],
+    ids=" ".join,
+)
+def test_by_default_everything_is_checked(project: Project, layout: tuple[str, ...]) -> None:
+    project.policy(POLICY)
+    for name in layout:
+        project.write(name, "")
+    assert project.run().last_line == "GO"
+    [product] = [name for name in layout if name.endswith("app.py")]
+    project.write(product, 'import os\n\nx: int = "a"\n')
+    told = project.run().told
+    assert "ruff findings 1 > 0" in told
+    assert "mypy errors 1 > 0" in told
+
+
+def test_what_a_build_copied_is_no_second_module(project: Project) -> None:
+    project.policy(POLICY + "ruff = []")
+    project.write("pkg/__init__.py", "")
+    project.write("build/lib/pkg/__init__.py", "")
+    assert project.run().last_line == "GO"
+
+
+@pytest.mark.parametrize("purpose", ["merge", "release"])
+def test_an_earlier_runs_cache_hides_nothing(project: Project, purpose: str) -> None:
+    project.policy(POLICY)
+    for text in ("from os import sep\n\nx: int = len(sep)\n", "from os import abc\n\nx: int = str(sep)\n"):
+        path = project.write("src/a.py", text)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        run = project.run(f"--artisan-purpose={purpose}")
+        assert run.verdict is not None
+        assert run.verdict.go == ("abc" not in text)
+    assert "ruff findings" in run.told
+    assert "mypy errors" in run.told
+
+
+@pytest.mark.parametrize("repository", ["whole", "unreadable"])
+def test_what_is_tracked_is_checked_whatever_gitignore_says(project: Project, repository: str) -> None:
+    project.policy(POLICY + "mypy = []")
+    project.write("src/a.py", CLEAN)
+    project.write("src/lib/b.py", "import os\n")
+    project.write("src/lib/untracked.py", "import os\n")
+    project.write("src/lib/gone.py", "import os\n")
+    project.write("src/generated/c.py", "import os\n")
+    project.write("ruff.toml", 'extend-exclude = ["generated"]\n')
+    for command in (["init", "-q"], ["add", "src/a.py", "src/lib/b.py", "src/lib/gone.py", "src/generated"]):
+        project.pytester.run("git", *command)
+    project.write(".gitignore", "lib/\ngenerated/\n")
+    (project.path / "src/lib/gone.py").unlink()
+    if repository == "unreadable":
+        (project.path / ".git/HEAD").unlink()
+    run = project.run()
+    assert f"ruff findings {1 if repository == 'whole' else 2} > 0" in run.told
+    assert "src/lib/b.py" in run.out
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
@@ -95,7 +159,7 @@ def test_by_default_it_is_required_where_the_project_configures_a_tool(
     project: Project, files: dict[str, str], left_out: bool
 ) -> None:
     project.policy("")
-    project.tests("def test_one() -> None: pass\n")
+    project.write("test_it.py", "def test_one() -> None:\n    pass\n")
     project.write("src/a.py", CLEAN)
     for name, text in files.items():
         project.write(name, text)
@@ -152,6 +216,31 @@ def test_a_gate_that_can_not_fail_is_found_out(project: Project, files: dict[str
     run = project.plain("--artisan-drill")
     assert run.status == 1
     assert reason in run.out
+
+
+def test_checks_and_drills_bear_what_a_conftest_does_with_test_functions(project: Project) -> None:
+    project.policy(POLICY + "ruff = []")
+    project.write("src/a.py", CLEAN)
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.fixturenames.insert(0, "nothing")
+                assert item.function.__doc__ is None and item.cls is None and item.module is None
+
+        @pytest.fixture(autouse=True)
+        def nothing():
+            yield
+
+        def pytest_runtest_setup(item):
+            assert "nothing" in item.fixturenames
+        """,
+    )
+    assert project.run().last_line == "GO"
+    assert project.plain("--artisan-drill").status == 0
 
 
 def test_a_check_without_a_drill_fails_it(project: Project) -> None:

@@ -17,10 +17,14 @@ class NoEvidence(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The project under judgement: its root, and the tables of its pyproject.toml."""
+    """The project under judgement: its root, and the tables of its pyproject.toml.
+
+    `afresh` where a check may believe nothing that an earlier run left behind: for a merge or a release.
+    """
 
     root: Path
     pyproject: Mapping[str, Any] = field(default_factory=dict)
+    afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from pytest_artisan.gates.tables import StaticAnalysis
 from pytest_artisan.verdict.evidence import Finding, measured
 
 # A gate reads: a project's own settings may ask Ruff to mend what it finds, and then to say nothing of it.
-_CHECK = ("check", "--no-fix", "--no-fix-only")
+# Nor does it believe a cache: that tells files apart by time and size alone.
+_CHECK = ("check", "--no-fix", "--no-fix-only", "--no-cache")
 # Any of these is a finding under every rule selection that looks at code at all.
 _PLANTED_FOR_RUFF = "import sys\nimport os\ndef f( x ):\n    return undefined_name\nassert (1, 'always true')\n"
 _PLANTED_FOR_MYPY = "def planted() -> int:\n    return 'not a number'\n"
@@ -26,17 +27,15 @@ _GAVE_UP = ("syntax", "invalid-syntax")
 
 def ruff(project: Project, table: StaticAnalysis) -> CheckEvidence:
     """Findings of `ruff check`; an exit status, a listing or a file count that does not fit is no evidence."""
-    paths = _paths(project, table.ruff)
+    paths = _ruff_paths(project, table)
     files = _ruff_files(project, table, paths)
-    answer = tools.run(
-        "ruff", [*_CHECK, "--output-format=json", "--", *paths], cwd=project.root, timeout_s=table.timeout_s
-    )
+    answer = tools.run("ruff", [*_CHECK, "--output-format=json", *paths], cwd=project.root, timeout_s=table.timeout_s)
     return _ruff_evidence(project, table, answer, len(files))
 
 
 def ruff_drill(project: Project, table: StaticAnalysis) -> CheckEvidence:
     """The same for a planted module, read from stdin under the name, and so the settings, of a real one."""
-    name = _ruff_files(project, table, _paths(project, table.ruff))[0]
+    name = _ruff_files(project, table, _ruff_paths(project, table))[0]
     arguments = [*_CHECK, "--output-format=json", "--stdin-filename", name, "-"]
     answer = tools.run("ruff", arguments, cwd=project.root, timeout_s=table.timeout_s, stdin=_PLANTED_FOR_RUFF)
     return _ruff_evidence(project, table, answer, 1)
@@ -44,14 +43,35 @@ def ruff_drill(project: Project, table: StaticAnalysis) -> CheckEvidence:
 
 def _ruff_files(project: Project, table: StaticAnalysis, paths: list[str]) -> list[str]:
     """The files that Ruff's own settings let it see: an exclusion of everything prints no finding either."""
-    arguments = ["check", "--show-files", "--", *paths]
+    arguments = ["check", "--show-files", *paths]
     answer = tools.run("ruff", arguments, cwd=project.root, timeout_s=table.timeout_s)
-    files = answer.stdout.splitlines()
+    # Ruff reads pyproject.toml as well, which is no code.
+    files = [file for file in answer.stdout.splitlines() if not file.endswith(".toml")]
     if answer.status != 0 or not all(Path(file).is_absolute() for file in files):
         raise NoEvidence(f"ruff check --show-files: {_last_line(answer)}")
     if not files:
-        raise NoEvidence(f"ruff checks no file under {', '.join(paths)}")
+        raise NoEvidence(f"ruff checks no file under {', '.join(_paths(project, table.ruff))}")
     return files
+
+
+def _ruff_paths(project: Project, table: StaticAnalysis) -> list[str]:
+    """Ruff leaves out what .gitignore names, also where it is tracked, and so part of the product."""
+    paths = _paths(project, table.ruff)
+    arguments = ["ls-files", "-z", "--cached", "--ignored", "--exclude-standard", "--", *paths]
+    try:
+        answer = tools.run("git", arguments, cwd=project.root, timeout_s=table.timeout_s)
+    except NoEvidence:
+        answer = tools.Answer(1, "", "")
+    if answer.status != 0:
+        return ["--no-respect-gitignore", "--", *paths]
+    tracked = [name for name in answer.stdout.split("\0") if name.endswith((".py", ".pyi", ".ipynb"))]
+    # Named files are checked whatever .gitignore says, and with this option not whatever Ruff's own settings say.
+    return [
+        *(["--force-exclude"] if tracked else []),
+        "--",
+        *paths,
+        *(n for n in tracked if (project.root / n).exists()),
+    ]
 
 
 def _ruff_evidence(project: Project, table: StaticAnalysis, answer: tools.Answer, files: int) -> CheckEvidence:
@@ -83,7 +103,14 @@ def mypy_drill(project: Project, table: StaticAnalysis) -> CheckEvidence:
 
 def _run_mypy(project: Project, table: StaticAnalysis, options: list[str]) -> tools.Answer:
     # In JSON mode mypy counts no files; its verbose log names each one it was given.
-    arguments = ["--output=json", "--verbose", *options, "--", *_paths(project, table.mypy)]
+    arguments = ["--output=json", "--verbose", *options]
+    if project.afresh:
+        # Its cache tells files apart by second and size; without one it takes some ten times as long.
+        arguments.append("--no-incremental")
+    if table.mypy is None:
+        # What a build copied there is each module a second time.
+        arguments.append(r"--exclude=^(build|dist)/")
+    arguments += ["--", *_paths(project, table.mypy)]
     return tools.run("mypy", arguments, cwd=project.root, timeout_s=table.timeout_s)
 
 
@@ -134,15 +161,11 @@ def _last_line(answer: tools.Answer) -> str:
 
 
 def _paths(project: Project, configured: tuple[str, ...] | None) -> list[str]:
-    """The configured paths; else src/, else the top-level packages, else everything."""
-    if configured is not None:
-        missing = [path for path in configured if not (project.root / path).exists()]
-        if missing:
-            raise NoEvidence(f"the configured path {missing[0]!r} does not exist")
-        return list(configured)
-    if (project.root / "src").is_dir():
-        return ["src"]
-    return sorted(init.parent.name for init in project.root.glob("*/__init__.py")) or ["."]
+    """The configured paths; else everything: a guess at what the product is would leave some of it unchecked."""
+    missing = [path for path in configured or () if not (project.root / path).exists()]
+    if missing:
+        raise NoEvidence(f"the configured path {missing[0]!r} does not exist")
+    return ["."] if configured is None else list(configured)
 
 
 def _relative(project: Project, name: str) -> str:

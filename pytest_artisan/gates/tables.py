@@ -26,7 +26,7 @@ class Tests(Table, frozen=True):
 
 
 class StaticAnalysis(Table, frozen=True):
-    """The paths each tool checks, relative to the project's root; None finds them, an empty list switches it off."""
+    """The paths each tool checks, relative to the project's root; None is everything, an empty list switches it off."""
 
     ruff: tuple[str, ...] | None = None
     mypy: tuple[str, ...] | None = None

@@ -141,6 +141,7 @@ def _dropped_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+WRAPPER = "@pytest.hookimpl(wrapper=True, tryfirst=True)"
 MEASURE = "def test_one(gate): gate.measure({})\n"
 LISTING = 'case "$*" in *--show-files*) echo "$PWD/src/a.py"; exit 0;; esac\n'
 TWO = "def test_one(): pass\ndef test_two(): pass\n"
@@ -264,6 +265,30 @@ FAULTS = [
           conftest="import pytest\ndef pytest_sessionstart(): pytest.exit('no database', returncode=0)\n"),
     Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
+    *(Fault(f"{leave} in {hook}", "", whole=False, subprocess=True,
+            conftest=f"import pytest, sys\ndef {hook}(): {leave}\n")
+      for hook, leave in (("pytest_configure", "pytest.exit('no database', returncode=0)"),
+                          ("pytest_addoption", "sys.exit(0)"), ("pytest_cmdline_main", "sys.exit(0)"))),
+    Fault("sys.exit(0) when the conftest.py is imported", "", whole=False, subprocess=True,
+          conftest="import sys\nsys.exit(0)\n"),
+    *(Fault(f"{line} in {hook}", reason, subprocess=True,
+            conftest=f"import pytest, sys\n{mark}\ndef {hook}(): {before}; {line}\n")
+      for hook, line, before, mark, reason in (
+          ("pytest_unconfigure", "sys.exit(0)", "1", "", r"failed at the session's end: SystemExit\(0\)"),
+          ("pytest_terminal_summary", "sys.exit(0)", "1", "", r"failed at the session's end: SystemExit\(0\)"),
+          ("pytest_terminal_summary", "1 / 0", "1", "", r"failed at the session's end: ZeroDivisionError"),
+          ("pytest_unconfigure", "1 / 0", "1", "", r"failed at the session's end: ZeroDivisionError"),
+          ("pytest_sessionfinish", "1 / 0", "yield", WRAPPER, r"failed at the session's end: ZeroDivisionError"))),
+    Fault("a plugin that fails in its cleanup", r"failed at the session's end: ZeroDivisionError", subprocess=True,
+          conftest="def pytest_configure(config): config.add_cleanup(lambda: 1 / 0)\n"),
+    Fault("a plugin that worsens the exit status last of all", r"pytest ended with exit status 1",
+          conftest=f"import pytest\n{WRAPPER}\ndef pytest_sessionfinish(session): yield; session.exitstatus = 1\n"),
+    Fault("a forked child that goes on", r"test_one\|failed: assert not \d+ > 0", subprocess=True, tests=(
+          "import os\ndef test_one():\n    pid = os.fork()\n    if pid: os.waitpid(pid, 0)\n    assert not pid > 0\n")),
+    Fault("a conftest.py that can not be imported", "", whole=False, conftest="import nowhere\n"),
+    Fault("an unknown option", "", arguments=("--nowhere",), whole=False),
+    Fault("a policy that can not be read", "", whole=False,
+          prepare=lambda project, monkeypatch: project.policy("requird = []")),
     Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_measures_nothing),
     Fault("a tool that would mend the code", r"ruff findings 1 > 0", prepare=_mends),
     Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(

@@ -235,18 +235,18 @@ class GateSession:
             if self._signal_before is not None:
                 signal.signal(signal.SIGTERM, self._signal_before)
             self._publish(status, failure)
-            self._controller.close()
             self._close_journal()
             self._tell()
         return status if self._verdict is not None and self._verdict.go else status or pytest.ExitCode.TESTS_FAILED
 
     def _publish(self, status: int, failure: str) -> None:
         """Write the reports of what the session came to: others may have failed it since the verdict was made."""
-        fault = (Fault.INTERNAL_ERROR, f"a plugin failed at the session's end: {failure}")
-        if failure and fault not in self._faults:
-            self._faults.append(fault)
-        if self._verdict is not None and self._verdict.go and (failure or status):
-            self._judge(status)
+        late = self._controller.close()
+        if failure:
+            late.append((Fault.INTERNAL_ERROR, f"a plugin failed at the session's end: {failure}"))
+        self._faults += [fault for fault in late if fault not in self._faults]
+        if self._verdict is not None and self._verdict.go and (late or status):
+            self._judge(status or pytest.ExitCode.TESTS_FAILED)
         reports = self._reports
         while self._verdict is not None and (failures := publish(self._verdict, reports)):
             # A report that can not be written is a fault of its own, which the others then have to tell.

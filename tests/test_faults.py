@@ -261,6 +261,9 @@ FAULTS = [
                                 f"    if hasattr(session.config, 'workerinput'): {line}\n")
       for name, line in (("error", "raise RuntimeError('leak')"), ("exit", "pytest.exit('leak', 3)"),
                          ("status", "session.exitstatus = 1"))),
+    *(Fault(f"a worker's error after its session, in {hook}", r"worker gw0 failed after its session's end",
+            arguments=("-n", "1"), conftest=f"import os, pytest\n{mark}\ndef {hook}(): {line} / ('PYTEST_XDIST_WORKER' not in os.environ)\n")
+      for hook, mark, line in (("pytest_sessionfinish", WRAPPER, "yield; 1"), ("pytest_unconfigure", "", "1"))),
     Fault("pytest.exit before the session starts", r"", whole=False, subprocess=True,
           conftest="import pytest\ndef pytest_sessionstart(): pytest.exit('no database', returncode=0)\n"),
     Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,

@@ -118,9 +118,7 @@ def test_a_bad_marker_argument_is_told_before_anything_runs(project: Project) ->
     assert not (project.path / "ran").exists()
 
 
-@pytest.mark.parametrize(
-    "option", ["--collect-only", "--fixtures", "--markers", "--cache-show", "--artisan-drill"]
-)
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--markers", "--cache-show", "--artisan-drill"])
 def test_what_runs_no_test_judges_nothing(project: Project, option: str) -> None:
     project.tests("def test_one(): pass")
     project.report.write_text("GO of an earlier run", encoding="utf-8")

@@ -36,8 +36,10 @@ class _Pending:
     detail: str = ""
     attempts: int = 1
     called: bool = False
+    by_limit: bool = False  # whether `detail` tells of the item's own evidence
+    limits: int = 0  # how often the item failed for it
     properties: dict[int, tuple[str, object]] = field(default_factory=dict)
-    told: dict[tuple[Outcome, str], None] = field(default_factory=dict)  # all that was not a pass
+    told: dict[tuple[Outcome, str], None] = field(default_factory=dict)  # all else that was not a pass
 
 
 class Ledger:
@@ -80,13 +82,17 @@ class Ledger:
         for number, entry in enumerate(report.user_properties):
             pending.properties[number] = entry
         outcome, detail = _read(report)
+        # A subtest that failed before has a reason of its own, which the measurements' must not hide.
+        limits = sum(name == BY_LIMIT for name, _ in report.user_properties)
+        by_limit, pending.limits = limits > pending.limits, limits
         if outcome is None:
             pending.attempts += 1
         elif outcome is not Outcome.PASSED:
             detail = self._mask.text(detail)
-            pending.told[outcome, detail] = None
+            if not by_limit or outcome is not Outcome.FAILED:
+                pending.told[outcome, detail] = None
             if outcome.badness > pending.outcome.badness:
-                pending.outcome, pending.detail = outcome, detail
+                pending.outcome, pending.detail, pending.by_limit = outcome, detail, by_limit
         if report.when in ("teardown", CRASH):
             self._finish(report.nodeid)
 
@@ -173,20 +179,25 @@ def _first_line(report: pytest.TestReport) -> str:
 def _result(nodeid: str, pending: _Pending) -> ItemResult:
     measurements: list[Measurement] = []
     findings: tuple[Finding, ...] = ()
-    by_limit = False
     outcome, detail = pending.outcome, pending.detail
     for name, value in pending.properties.values():
         if name == MEASUREMENT:
             measurements.append(msgspec.json.decode(str(value), type=Measurement))
         elif name == FINDINGS:
             findings = msgspec.json.decode(str(value), type=tuple[Finding, ...])
-        elif name == BY_LIMIT:
-            by_limit = True
     if pending.attempts > 1 and outcome.badness < Outcome.FLAKY.badness:
         outcome, detail = Outcome.FLAKY, f"{outcome} at attempt {pending.attempts}" + (f": {detail}" if detail else "")
     path, line, _ = pending.report.location
     return ItemResult(
-        nodeid, outcome, detail, pending.attempts, tuple(measurements), findings, by_limit, path, (line or 0) + 1
+        nodeid,
+        outcome,
+        detail,
+        pending.attempts,
+        tuple(measurements),
+        findings,
+        pending.by_limit,
+        path,
+        (line or 0) + 1,
     )
 
 

@@ -207,6 +207,9 @@ FAULTS = [
           MEASURE.format("'p95', 2400, unit='ms', at_most=2500, n=30, interval=(1900, 2900)")),
     Fault("subtest fails", r"test_one\|failed",
           "def test_one(subtests):\n    with subtests.test('part'): assert 0\n"),
+    Fault("a subtest fails before a measurement does", r"test_one\|failed: .*critical advisory", tests=(
+          "def test_one(subtests, gate):\n    with subtests.test('part'): assert 0, 'critical advisory'\n"
+          "    gate.measure('p95', float('nan'), unit='ms', at_most=1)\n")),
     Fault("passed on retry", r"FLAKY: passed only when it was retried",
           "n = []\ndef test_one():\n    n.append(1)\n    assert len(n) > 1\n", ("--reruns=2",)),
     Fault("passed on retry in a worker", r"FLAKY: passed only when it was retried",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -211,15 +212,17 @@ class Journal:
     def __init__(self, path: Path, masker: Masker) -> None:
         self.path = path
         self._mask = masker
+        self.failure = ""
+        self._number: dict[str, int] = {}
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             # Two sessions in one journal would be one verdict over half of each.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise OSError(errno.EBUSY, "another session is writing it") from None
+        if os.fstat(self._file).st_size:  # a device such as /dev/null has none, and can not be truncated
             os.ftruncate(self._file, 0)
-        except OSError:
-            os.close(self._file)
-            raise
-        self._number: dict[str, int] = {}
 
     def start(self, requirements: Requirements) -> None:
         self._line({"journal": 1, "requirements": msgspec.to_builtins(requirements)})
@@ -234,7 +237,10 @@ class Journal:
             self._line({"unplanned": nodeid, "ns": nanoseconds})
         else:
             # No encoder and no mask here: two numbers can hold no secret.
-            os.write(self._file, b'{"i":%d,"ns":%d}\n' % (number, nanoseconds))
+            try:
+                os.write(self._file, b'{"i":%d,"ns":%d}\n' % (number, nanoseconds))
+            except OSError as error:
+                self._lost(error)
 
     def result(self, result: ItemResult, nanoseconds: int) -> None:
         self._line({"ns": nanoseconds, "result": msgspec.to_builtins(result)})
@@ -247,7 +253,15 @@ class Journal:
         os.close(self._file)
 
     def _line(self, value: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(self._mask.tree(value), separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(self._mask.tree(value), separators=(",", ":")).encode() + b"\n"
+        try:
+            os.write(self._file, line)
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        """The session goes on, and its verdict tells."""
+        self.failure = str(error.strerror)
 
 
 def _nodeids(plan: Plan) -> list[str]:

@@ -26,7 +26,7 @@ from pytest_artisan.reports.publish import publish
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
 from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
-from pytest_artisan.xdist import Controller, Turnstile, hand_in
+from pytest_artisan.xdist import Controller, Turnstile, hand_in, overruled
 
 wall_clock = time.time
 
@@ -109,9 +109,11 @@ class GateSession:
         if path is not None:
             try:
                 self._ledger.journal = Journal(Path(path), self._context.masker)
-                self._ledger.journal.start(self._requirements)
             except OSError as error:
                 raise pytest.UsageError(f"--artisan-journal={path}: {error.strerror}") from None
+            self._ledger.journal.start(self._requirements)
+            if self._ledger.journal.failure:
+                raise pytest.UsageError(f"--artisan-journal={path}: {self._ledger.journal.failure}")
 
     def _terminated(self, number: int, frame: FrameType | None) -> NoReturn:
         self._faults.append((Fault.INTERRUPTED, "terminated by SIGTERM"))
@@ -150,6 +152,10 @@ class GateSession:
             lines = [line.strip() for line in report.longreprtext.splitlines() if line.strip()]
             cause = lines[-1].removeprefix("E").strip() if lines else "no cause was given"
             self._faults.append((Fault.COLLECTION_ERROR, f"{report.nodeid or 'the session'}: {cause}"))
+
+    def pytest_exception_interact(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if cause := overruled(report):
+            self._faults.append((Fault.OVERRULED, cause))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self._faults.append((Fault.INTERRUPTED, f"{excinfo.typename} {excinfo.value}".strip()))
@@ -214,6 +220,9 @@ class GateSession:
             faults.append((Fault.PLAN_MISSING, "the session ended before its plan was fixed"))
         if getattr(self._config.option, "lf", False):
             faults.append((Fault.NARROWED, "--lf runs only the failures of the last run; run without it"))
+        journal = self._ledger.journal
+        if journal is not None and journal.failure:
+            faults.append((Fault.REPORT, f"the journal {journal.path} could not be written: {journal.failure}"))
         if wall_clock() < self._started:
             faults.append((Fault.CLOCK, "the clock went backwards, so no time in this session can be trusted"))
         try:

@@ -108,12 +108,21 @@ def hand_in(config: pytest.Config, policy_digest: str, plan: Plan) -> None:
         config.workeroutput[_PLAN] = text  # type: ignore[attr-defined]
 
 
+def overruled(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What pytest asks every plugin about because it failed, and what is no failure in its report."""
+    return f"a plugin reported as passed what failed: {report.nodeid}" if report.passed else ""
+
+
 class LastWords:
     """A worker's own exit status, as its other plugins leave it; none where one of them fails at the session's end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._status = -1
+        self._overruled = ""
+
+    def pytest_exception_interact(self, report: pytest.TestReport) -> None:
+        self._overruled = self._overruled or overruled(report)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -122,7 +131,8 @@ class LastWords:
         # A worker's status is 1 for its failed items; one that a plugin raised is for what no item shows.
         self._status = session.exitstatus
         raised = session.exitstatus == pytest.ExitCode.TESTS_FAILED != before
-        self._config.workeroutput[_END] = "raised by a plugin" if raised else int(session.exitstatus)  # type: ignore[attr-defined]
+        told = self._overruled or ("raised by a plugin" if raised else int(session.exitstatus))
+        self._config.workeroutput[_END] = told  # type: ignore[attr-defined]
         return result
 
     def end(self, status: int, failure: str) -> int:

@@ -141,6 +141,27 @@ def _dropped_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+FLIP = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    report = yield
+    report.outcome = "passed"
+    return report
+"""
+FULL = """
+import pytest, resource
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_logreport():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+"""
 WRAPPER = "@pytest.hookimpl(wrapper=True, tryfirst=True)"
 MEASURE = "def test_one(gate): gate.measure({})\n"
 LISTING = 'case "$*" in *--show-files*) echo "$PWD/src/a.py"; exit 0;; esac\n'
@@ -235,6 +256,10 @@ FAULTS = [
           "def test_one(): open('pyproject.toml', 'a').write('[[[')\n"),
     Fault("clock going backwards", r"the clock went backwards", prepare=_backwards),
     Fault("report not writable", r"", "import os\ndef test_one(): os.mkdir('verdict.json')\n", whole=False),
+    *(Fault(f"a failure that a plugin reports as passed{where}", r"reported as passed what failed: test_it.py::test_one",
+            "def test_one(): assert 0\n", arguments, conftest=FLIP) for where, arguments in (("", ()), (" in a worker", ("-n", "1")))),
+    Fault("a journal that fills its disk", "", arguments=("--artisan-journal=/dev/full",), whole=False),
+    Fault("a journal whose disk fills up", r"the journal .* could not be written: File too large", conftest=FULL),
     Fault("internal error", r"internal_error\|.*broken plugin",
           conftest="def pytest_runtest_logreport(report): raise RuntimeError('broken plugin')\n"),
     Fault("another plugin fails at the end", r"a plugin failed at the session's end: .*late",

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -185,7 +185,8 @@ class GateSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         interrupted = next((text for fault, text in self._faults if fault is Fault.INTERRUPTED), "")
         self._stopped = str(session.shouldfail or session.shouldstop or interrupted)
-        self._judge(before)
+        with self._failing_closed():
+            self._judge(before)
         if self._verdict is not None and self._verdict.go:
             session.exitstatus = before
 
@@ -194,8 +195,12 @@ class GateSession:
         plan = self._plan or Plan({})
         faults = [*self._all_faults(), *self._vanished(plan)]
         self._evidence = self._ledger.evidence(plan, faults, self._stopped, exit_status)
+        self._verdict = self._masked(decide(self._requirements, plan, self._evidence))
+
+    @contextmanager
+    def _failing_closed(self) -> Generator[None]:
         try:
-            self._verdict = self._masked(decide(self._requirements, plan, self._evidence))
+            yield
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not end in GO
             self._verdict, self._broken = None, f"the verdict could not be made: {error!r}"
 
@@ -243,7 +248,8 @@ class GateSession:
             self._exits.release()
             if self._signal_before is not None:
                 signal.signal(signal.SIGTERM, self._signal_before)
-            self._publish(status, failure)
+            with self._failing_closed():
+                self._publish(status, failure)
             self._close_journal()
             self._tell()
         return status if self._verdict is not None and self._verdict.go else status or pytest.ExitCode.TESTS_FAILED

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ from pytest_artisan.planning import Withholding
 from pytest_artisan.reports.publish import RENDERERS
 from pytest_artisan.session import Collecting, GateSession
 from pytest_artisan.xdist import LastWords
+
+# Options with which pytest answers a question, and runs no test.
+_ASKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "help", "version", "markers", "cacheshow")
 
 
 def activate(config: pytest.Config) -> None:
@@ -30,21 +36,29 @@ def activate(config: pytest.Config) -> None:
                 raise pytest.UsageError(f"--artisan-{name} needs --artisan-gates: without them there is no verdict")
         register(Withholding(context, config), "artisan-withholding")
         return
-    if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
+    if _only_asks(config):
         register(Collecting(config), "artisan-collecting")
         return
     if getattr(option, "dist", "no") == "each":
         raise pytest.UsageError("--dist=each runs every item once a worker; gates need each item once")
     collecting = Collecting(config)
-    judging = LastWords(config) if hasattr(config, "workerinput") else GateSession(config, collecting, _reports(config))
+    reports = check_reports(config.invocation_params.dir, option.artisan_report)
+    judging = LastWords(config) if hasattr(config, "workerinput") else GateSession(config, collecting, reports)
     for plugin, name in ((collecting, "artisan-collecting"), (judging, "artisan-session")):
         if register(plugin, name) is None:
             raise pytest.UsageError(f"-p no:{name} leaves out a part that gates need")
 
 
-def _reports(config: pytest.Config) -> list[Path]:
-    """The report files, checked before anything runs."""
-    reports = [config.invocation_params.dir / name for name in config.option.artisan_report]
+def _only_asks(config: pytest.Config) -> bool:
+    return any(getattr(config.option, name, None) for name in _ASKING)
+
+
+def check_reports(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The report files, without what an earlier run left there: it must not be taken for this one's, should this fail.
+
+    Raises pytest.UsageError for a file that can not be written.
+    """
+    reports = [folder / name for name in names]
     for path in reports:
         if path.suffix not in RENDERERS:
             raise pytest.UsageError(f"--artisan-report={path}: unknown suffix; known: {', '.join(RENDERERS)}")
@@ -52,4 +66,30 @@ def _reports(config: pytest.Config) -> list[Path]:
             raise pytest.UsageError(f"--artisan-report={path}: {path.parent} is no directory")
         if path.is_dir():
             raise pytest.UsageError(f"--artisan-report={path}: this is a directory")
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(f"--artisan-report={path}: {error.strerror}") from None
     return reports
+
+
+@contextmanager
+def no_silent_exit() -> Generator[None]:
+    """A plugin or a conftest.py that calls sys.exit() leaves without a GO, and so never with 0."""
+    try:
+        yield
+    except SystemExit as error:
+        if not error.code:
+            raise SystemExit(pytest.ExitCode.TESTS_FAILED) from error
+        raise
+
+
+def end(config: pytest.Config, status: int, failure: str = "") -> int:
+    """The exit status of a session with gates, when all plugins are done: 0 for GO alone."""
+    judging: GateSession | LastWords | None = config.pluginmanager.get_plugin("artisan-session")
+    if judging is not None:
+        return judging.end(status, failure)
+    if status == pytest.ExitCode.OK and not _only_asks(config):
+        print("the session ended before it began\nNO-GO", file=sys.stderr)
+        return pytest.ExitCode.TESTS_FAILED
+    return status

@@ -74,13 +74,19 @@ class DrillSession:
         policy, selected = self._context.policy, self._context.selected
         planned = planner.finish(session.config, items).gates
         asked = policy.requirements(self._context.purpose, selected, (), planned)
-        self._left_out = dict(asked.left_out)
-        self._left_out.update((name, text) for name, text in asked.unconfigured.items() if name not in planned)
+        excused = asked.local_optional if asked.purpose is Purpose.LOCAL else ()
+        unconfigured = {name: text for name, text in asked.unconfigured.items() if name not in planned}
+        self._left_out = dict(asked.left_out) | {n: text for n, text in unconfigured.items() if n in excused}
         items[:] = [
             DrillItem.create(session, "drill", name, kind, drill=drill)
             for name in planned
             if name in asked.required
             for kind, drill in _drills(policy.gates[name], self._context)
+        ]
+        items += [
+            DrillItem.create(session, "drill", name, "tests", drill=partial(_no_drill, text))
+            for name, text in unconfigured.items()
+            if name not in excused
         ]
         return (yield)
 
@@ -121,6 +127,11 @@ def _drill_check(gate: Gate, check: Check, context: Context, folder: Path) -> st
     if verdict.go or verdict.gates[0].state is not State.NO_GO:
         pytest.fail(f"{check.name} answered {verdict.gates[0].state} to a planted violation", pytrace=False)
     return f"NO-GO: {verdict.reasons[0].text}"
+
+
+def _no_drill(text: str, folder: Path) -> str:
+    """A gate that the policy requires, and nothing shows that it can say NO-GO."""
+    pytest.fail(text, pytrace=False)
 
 
 def _drill_tests(gate: Gate, folder: Path) -> str:

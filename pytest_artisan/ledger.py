@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -36,8 +37,10 @@ class _Pending:
     detail: str = ""
     attempts: int = 1
     called: bool = False
+    by_limit: bool = False  # whether `detail` tells of the item's own evidence
+    limits: int = 0  # how often the item failed for it
     properties: dict[int, tuple[str, object]] = field(default_factory=dict)
-    told: dict[tuple[Outcome, str], None] = field(default_factory=dict)  # all that was not a pass
+    told: dict[tuple[Outcome, str], None] = field(default_factory=dict)  # all else that was not a pass
 
 
 class Ledger:
@@ -80,13 +83,17 @@ class Ledger:
         for number, entry in enumerate(report.user_properties):
             pending.properties[number] = entry
         outcome, detail = _read(report)
+        # A subtest that failed before has a reason of its own, which the measurements' must not hide.
+        limits = sum(name == BY_LIMIT for name, _ in report.user_properties)
+        by_limit, pending.limits = limits > pending.limits, limits
         if outcome is None:
             pending.attempts += 1
         elif outcome is not Outcome.PASSED:
             detail = self._mask.text(detail)
-            pending.told[outcome, detail] = None
+            if not by_limit or outcome is not Outcome.FAILED:
+                pending.told[outcome, detail] = None
             if outcome.badness > pending.outcome.badness:
-                pending.outcome, pending.detail = outcome, detail
+                pending.outcome, pending.detail, pending.by_limit = outcome, detail, by_limit
         if report.when in ("teardown", CRASH):
             self._finish(report.nodeid)
 
@@ -173,20 +180,25 @@ def _first_line(report: pytest.TestReport) -> str:
 def _result(nodeid: str, pending: _Pending) -> ItemResult:
     measurements: list[Measurement] = []
     findings: tuple[Finding, ...] = ()
-    by_limit = False
     outcome, detail = pending.outcome, pending.detail
     for name, value in pending.properties.values():
         if name == MEASUREMENT:
             measurements.append(msgspec.json.decode(str(value), type=Measurement))
         elif name == FINDINGS:
             findings = msgspec.json.decode(str(value), type=tuple[Finding, ...])
-        elif name == BY_LIMIT:
-            by_limit = True
     if pending.attempts > 1 and outcome.badness < Outcome.FLAKY.badness:
         outcome, detail = Outcome.FLAKY, f"{outcome} at attempt {pending.attempts}" + (f": {detail}" if detail else "")
     path, line, _ = pending.report.location
     return ItemResult(
-        nodeid, outcome, detail, pending.attempts, tuple(measurements), findings, by_limit, path, (line or 0) + 1
+        nodeid,
+        outcome,
+        detail,
+        pending.attempts,
+        tuple(measurements),
+        findings,
+        pending.by_limit,
+        path,
+        (line or 0) + 1,
     )
 
 
@@ -200,16 +212,17 @@ class Journal:
     def __init__(self, path: Path, masker: Masker) -> None:
         self.path = path
         self._mask = masker
+        self.failure = ""
+        self._number: dict[str, int] = {}
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             # Two sessions in one journal would be one verdict over half of each.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(self._file).st_size:  # a device, such as /dev/null, has no length to cut
-                os.ftruncate(self._file, 0)
-        except OSError:
-            os.close(self._file)
-            raise
-        self._number: dict[str, int] = {}
+        except BlockingIOError:
+            self.close()
+            raise OSError(errno.EBUSY, "another session is writing it") from None
+        if os.fstat(self._file).st_size:  # a device such as /dev/null has none, and can not be truncated
+            os.ftruncate(self._file, 0)
 
     def start(self, requirements: Requirements) -> None:
         self._line({"journal": 1, "requirements": msgspec.to_builtins(requirements)})
@@ -224,7 +237,10 @@ class Journal:
             self._line({"unplanned": nodeid, "ns": nanoseconds})
         else:
             # No encoder and no mask here: two numbers can hold no secret.
-            os.write(self._file, b'{"i":%d,"ns":%d}\n' % (number, nanoseconds))
+            try:
+                os.write(self._file, b'{"i":%d,"ns":%d}\n' % (number, nanoseconds))
+            except OSError as error:
+                self._lost(error)
 
     def result(self, result: ItemResult, nanoseconds: int) -> None:
         self._line({"ns": nanoseconds, "result": msgspec.to_builtins(result)})
@@ -237,7 +253,15 @@ class Journal:
         os.close(self._file)
 
     def _line(self, value: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(self._mask.tree(value), separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(self._mask.tree(value), separators=(",", ":")).encode() + b"\n"
+        try:
+            os.write(self._file, line)
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        """The session goes on, and its verdict tells."""
+        self.failure = str(error.strerror)
 
 
 def _nodeids(plan: Plan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -74,6 +75,36 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_artisan import newhooks
 
     pluginmanager.add_hookspecs(newhooks)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    option = early_config.known_args_namespace
+    if option.artisan_report or option.artisan_gates is not None:
+        from pytest_artisan.activation import check_reports, no_silent_exit
+
+        check_reports(early_config.invocation_params.dir, option.artisan_report)
+        with no_silent_exit():
+            return (yield)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
+    if config.option.artisan_gates is None or config.option.artisan_drill:
+        return (yield)
+    from pytest_artisan.activation import end, no_silent_exit
+
+    with no_silent_exit():
+        try:
+            status = yield
+        except pytest.UsageError:
+            end(config, pytest.ExitCode.USAGE_ERROR)
+            raise
+        except BaseException as error:
+            end(config, pytest.ExitCode.TESTS_FAILED, repr(error))
+            raise
+        return end(config, status)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,10 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ import msgspec
 import pytest
 
 from pytest_artisan.context import Context, context_of, reload_policy
+from pytest_artisan.exits import Exits
 from pytest_artisan.ledger import Journal, Ledger
 from pytest_artisan.narrowing import narrowing
 from pytest_artisan.planning import Planner
@@ -25,22 +25,10 @@ from pytest_artisan.reports import github, terminal
 from pytest_artisan.reports.publish import publish
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
-from pytest_artisan.verdict.evidence import Fault, Plan
-from pytest_artisan.xdist import Controller, Turnstile, hand_in
+from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
+from pytest_artisan.xdist import Controller, Turnstile, hand_in, overruled
 
 wall_clock = time.time
-
-
-def _exit_worse(pid: int, leave: Callable[[int], NoReturn], status: int) -> NoReturn:
-    """Leave without a verdict, and so never with 0; a forked child may."""
-    leave(1 if status == 0 and os.getpid() == pid else status)
-
-
-def _stay(pid: int, replace: Callable[..., NoReturn], *arguments: Any) -> NoReturn:
-    """Become another program, which would answer with its own exit status: only a forked child may."""
-    if os.getpid() == pid:
-        raise RuntimeError(f"a session with gates can not become another program: {os.fsdecode(arguments[0])}")
-    replace(*arguments)
 
 
 class Collecting:
@@ -86,13 +74,15 @@ class GateSession:
         self._faults: list[tuple[Fault, str]] = []
         self._plan: Plan | None = None
         self._requirements = self._ask(Plan({}))
+        self._pid = os.getpid()
+        self._evidence = Evidence()
         self._verdict: Verdict | None = None
-        self._session: pytest.Session | None = None
+        self._told: Verdict | None = None
+        self._stopped = ""
         self._broken = "the session ended before it began"
-        self._told = False
         self._started = wall_clock()
         self._signal_before: Any = None
-        self._exit_before, self._exec_before = os._exit, (os.execv, os.execve)
+        self._exits = Exits()
         self._keep_journal = config.option.artisan_journal is not None
         config.pluginmanager.register(self._controller, "artisan-xdist")
 
@@ -105,12 +95,8 @@ class GateSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        for report in self._reports:
-            # The verdict of an earlier run must not be taken for this one's, should this one die.
-            report.unlink(missing_ok=True)
         self._open_journal()
-        os._exit = partial(_exit_worse, os.getpid(), self._exit_before)
-        os.execv, os.execve = (partial(_stay, os.getpid(), replace) for replace in self._exec_before)
+        self._exits.guard()
         with suppress(ValueError):  # not in the main thread
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 self._signal_before = signal.signal(signal.SIGTERM, self._terminated)
@@ -123,9 +109,11 @@ class GateSession:
         if path is not None:
             try:
                 self._ledger.journal = Journal(Path(path), self._context.masker)
-                self._ledger.journal.start(self._requirements)
             except OSError as error:
                 raise pytest.UsageError(f"--artisan-journal={path}: {error.strerror}") from None
+            self._ledger.journal.start(self._requirements)
+            if self._ledger.journal.failure:
+                raise pytest.UsageError(f"--artisan-journal={path}: {self._ledger.journal.failure}")
 
     def _terminated(self, number: int, frame: FrameType | None) -> NoReturn:
         self._faults.append((Fault.INTERRUPTED, "terminated by SIGTERM"))
@@ -165,6 +153,10 @@ class GateSession:
             cause = lines[-1].removeprefix("E").strip() if lines else "no cause was given"
             self._faults.append((Fault.COLLECTION_ERROR, f"{report.nodeid or 'the session'}: {cause}"))
 
+    def pytest_exception_interact(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if cause := overruled(report):
+            self._faults.append((Fault.OVERRULED, cause))
+
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self._faults.append((Fault.INTERRUPTED, f"{excinfo.typename} {excinfo.value}".strip()))
 
@@ -179,11 +171,10 @@ class GateSession:
             return (yield)
         except BaseException as error:
             self._faults.append((Fault.INTERNAL_ERROR, f"a plugin failed at the session's end: {error!r}"))
-            if isinstance(error, SystemExit) and not error.code:
-                raise SystemExit(pytest.ExitCode.TESTS_FAILED) from error
             raise
         finally:
-            self._finish(session)
+            if os.getpid() == self._pid:  # and no forked child that a test let go on
+                self._finish(session)
 
     def _finish(self, session: pytest.Session) -> None:
         if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -192,34 +183,26 @@ class GateSession:
         if before == pytest.ExitCode.OK:
             # Until there is a verdict that says otherwise.
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._session = session
-        try:
-            self._verdict = self._judge(session, before)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end in GO
-            self._broken = f"the verdict could not be made: {error!r}"
-            return
-        if self._verdict.go:
+        interrupted = next((text for fault, text in self._faults if fault is Fault.INTERRUPTED), "")
+        self._stopped = str(session.shouldfail or session.shouldstop or interrupted)
+        with self._failing_closed():
+            self._judge(before)
+        if self._verdict is not None and self._verdict.go:
             session.exitstatus = before
 
-    def _judge(self, session: pytest.Session, exit_status: int) -> Verdict:
+    def _judge(self, exit_status: int) -> None:
         self._fix(self._controller.plan())
         plan = self._plan or Plan({})
-        interrupted = next((text for fault, text in self._faults if fault is Fault.INTERRUPTED), "")
-        stopped = str(session.shouldfail or session.shouldstop or interrupted)
         faults = [*self._all_faults(), *self._vanished(plan)]
-        reports = self._reports
-        while True:
-            evidence = self._ledger.evidence(plan, faults, stopped, exit_status)
-            verdict = self._masked(decide(self._requirements, plan, evidence))
-            failures = publish(verdict, reports)
-            if not failures:
-                break
-            # A report that can not be written is a fault of its own, which the others then have to tell.
-            faults += [(Fault.REPORT, text) for text in failures.values()]
-            reports = [path for path in reports if path not in failures]
-        if self._ledger.journal is not None:
-            self._ledger.journal.end(evidence)
-        return verdict
+        self._evidence = self._ledger.evidence(plan, faults, self._stopped, exit_status)
+        self._verdict = self._masked(decide(self._requirements, plan, self._evidence))
+
+    @contextmanager
+    def _failing_closed(self) -> Generator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end in GO
+            self._verdict, self._broken = None, f"the verdict could not be made: {error!r}"
 
     def _vanished(self, plan: Plan) -> list[tuple[Fault, str]]:
         """What the baseline holds, and a whole run did not measure: a deleted test must not look like a good one."""
@@ -242,6 +225,9 @@ class GateSession:
             faults.append((Fault.PLAN_MISSING, "the session ended before its plan was fixed"))
         if getattr(self._config.option, "lf", False):
             faults.append((Fault.NARROWED, "--lf runs only the failures of the last run; run without it"))
+        journal = self._ledger.journal
+        if journal is not None and journal.failure:
+            faults.append((Fault.REPORT, f"the journal {journal.path} could not be written: {journal.failure}"))
         if wall_clock() < self._started:
             faults.append((Fault.CLOCK, "the clock went backwards, so no time in this session can be trusted"))
         try:
@@ -254,31 +240,47 @@ class GateSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._verdict is not None:
             terminal.write(terminalreporter, self._verdict)
-            self._told = True
+            self._told = self._verdict
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
-        os._exit, (os.execv, os.execve) = self._exit_before, self._exec_before
-        if self._signal_before is not None:
-            signal.signal(signal.SIGTERM, self._signal_before)
-        self._controller.close()
-        self._close_journal()
-        session = self._session or self._config.pluginmanager.get_plugin("session")
-        if session is not None:
-            self._tell(session)
+    def end(self, status: int, failure: str) -> int:
+        """Publish and tell the verdict, after all that other plugins do; returns the exit status, 0 for GO alone."""
+        if os.getpid() == self._pid:
+            self._exits.release()
+            if self._signal_before is not None:
+                signal.signal(signal.SIGTERM, self._signal_before)
+            with self._failing_closed():
+                self._publish(status, failure)
+            self._close_journal()
+            self._tell()
+        return status if self._verdict is not None and self._verdict.go else status or pytest.ExitCode.TESTS_FAILED
 
-    def _tell(self, session: pytest.Session) -> None:
-        """The last line, after everything that others print; and once more no exit status 0 without a GO."""
-        if not (self._verdict and self._verdict.go) and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    def _publish(self, status: int, failure: str) -> None:
+        """Write the reports of what the session came to: others may have failed it since the verdict was made."""
+        late = self._controller.close()
+        if failure:
+            late.append((Fault.INTERNAL_ERROR, f"a plugin failed at the session's end: {failure}"))
+        self._faults += [fault for fault in late if fault not in self._faults]
+        if self._verdict is not None and self._verdict.go and (late or status):
+            self._judge(status or pytest.ExitCode.TESTS_FAILED)
+        reports = self._reports
+        while self._verdict is not None and (failures := publish(self._verdict, reports)):
+            # A report that can not be written is a fault of its own, which the others then have to tell.
+            self._faults += [(Fault.REPORT, text) for text in failures.values()]
+            reports = [path for path in reports if path not in failures]
+            self._judge(status or pytest.ExitCode.TESTS_FAILED)
+        if self._verdict is not None and self._ledger.journal is not None:
+            self._ledger.journal.end(self._evidence)
+
+    def _tell(self) -> None:
+        """The last line, after everything that others print."""
         reporter: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._verdict is None:
             print(f"{self._broken}\nNO-GO", file=sys.stderr)
-        elif self._told and reporter is not None:
+        elif self._told is self._verdict and reporter is not None:
             github.announce(self._verdict, reporter.write_line)
             terminal.write_last_line(reporter, self._verdict)
         else:
-            # After an internal error, or without the terminal plugin, pytest prints no summary.
+            # After an internal error, or without the terminal plugin, pytest prints no summary; or it is out of date.
             print(terminal.text_of(self._verdict), file=sys.stderr)
             github.announce(self._verdict, print)
 

@@ -36,6 +36,7 @@ class Controller:
         self._folder: Path | None = None
         self._plans: dict[str, HandedIn] = {}
         self._workers: list[str] = []
+        self._ended_well: list[str] = []
         self.faults: list[tuple[Fault, str]] = []
 
     @pytest.hookimpl(optionalhook=True)
@@ -59,7 +60,9 @@ class Controller:
             self.faults.append((Fault.WORKER_LOST, f"worker {worker} was lost: {error}"))
         last_words: dict[str, Any] = getattr(node, "workeroutput", {})
         ended = last_words.get(_END)
-        if error is None and ended not in _SOUND_ENDS:
+        if error is None and ended in _SOUND_ENDS:
+            self._ended_well.append(worker)
+        elif error is None:
             self.faults.append(
                 (Fault.WORKER_LOST, f"worker {worker} did not end well: {ended or 'it failed at its end'}")
             )
@@ -86,9 +89,13 @@ class Controller:
                 faults.append((Fault.PLANS_DISAGREE, f"worker {worker} collected another plan than the others"))
         return faults
 
-    def close(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    def close(self) -> list[tuple[Fault, str]]:
+        """Remove the folder; what was left there tells of workers that failed after their last words to pytest-xdist."""
+        if self._folder is None:
+            return []
+        left = [worker for worker in self._ended_well if (self._folder / f"{worker}.json").exists()]
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return [(Fault.WORKER_LOST, f"worker {worker} failed after its session's end") for worker in left]
 
 
 def hand_in(config: pytest.Config, policy_digest: str, plan: Plan) -> None:
@@ -102,20 +109,39 @@ def hand_in(config: pytest.Config, policy_digest: str, plan: Plan) -> None:
         config.workeroutput[_PLAN] = text  # type: ignore[attr-defined]
 
 
+def overruled(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What pytest asks every plugin about because it failed, and what is no failure in its report."""
+    return f"a plugin reported as passed what failed: {report.nodeid}" if report.passed else ""
+
+
 class LastWords:
     """A worker's own exit status, as its other plugins leave it; none where one of them fails at the session's end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._status = -1
+        self._overruled = ""
+
+    def pytest_exception_interact(self, report: pytest.TestReport) -> None:
+        self._overruled = self._overruled or overruled(report)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         before = session.exitstatus
         result = yield
         # A worker's status is 1 for its failed items; one that a plugin raised is for what no item shows.
+        self._status = session.exitstatus
         raised = session.exitstatus == pytest.ExitCode.TESTS_FAILED != before
-        self._config.workeroutput[_END] = "raised by a plugin" if raised else int(session.exitstatus)  # type: ignore[attr-defined]
+        told = self._overruled or ("raised by a plugin" if raised else int(session.exitstatus))
+        self._config.workeroutput[_END] = told  # type: ignore[attr-defined]
         return result
+
+    def end(self, status: int, failure: str) -> int:
+        """Take back the plan, as a sign that no plugin failed after those words."""
+        if not failure and status == self._status:
+            workerinput: dict[str, Any] = self._config.workerinput  # type: ignore[attr-defined]
+            Path(workerinput[_RUN], f"{workerinput['workerid']}.json").unlink(missing_ok=True)
+        return status
 
 
 class Turnstile:

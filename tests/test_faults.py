@@ -144,6 +144,28 @@ def _dropped_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+FLIP = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    report = yield
+    report.outcome = "passed"
+    return report
+"""
+FULL = """
+import pytest, resource
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_logreport():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+"""
+WRAPPER = "@pytest.hookimpl(wrapper=True, tryfirst=True)"
 MEASURE = "def test_one(gate): gate.measure({})\n"
 LISTING = 'case "$*" in *--show-files*) echo "$PWD/src/a.py"; exit 0;; esac\n'
 TWO = "def test_one(): pass\ndef test_two(): pass\n"
@@ -209,6 +231,9 @@ FAULTS = [
           MEASURE.format("'p95', 2400, unit='ms', at_most=2500, n=30, interval=(1900, 2900)")),
     Fault("subtest fails", r"test_one\|failed",
           "def test_one(subtests):\n    with subtests.test('part'): assert 0\n"),
+    Fault("a subtest fails before a measurement does", r"test_one\|failed: .*critical advisory", tests=(
+          "def test_one(subtests, gate):\n    with subtests.test('part'): assert 0, 'critical advisory'\n"
+          "    gate.measure('p95', float('nan'), unit='ms', at_most=1)\n")),
     Fault("passed on retry", r"FLAKY: passed only when it was retried",
           "n = []\ndef test_one():\n    n.append(1)\n    assert len(n) > 1\n", ("--reruns=2",)),
     Fault("passed on retry in a worker", r"FLAKY: passed only when it was retried",
@@ -234,6 +259,10 @@ FAULTS = [
           "def test_one(): open('pyproject.toml', 'a').write('[[[')\n"),
     Fault("clock going backwards", r"the clock went backwards", prepare=_backwards),
     Fault("report not writable", r"", "import os\ndef test_one(): os.mkdir('verdict.json')\n", whole=False),
+    *(Fault(f"a failure that a plugin reports as passed{where}", r"reported as passed what failed: test_it.py::test_one",
+            "def test_one(): assert 0\n", arguments, conftest=FLIP) for where, arguments in (("", ()), (" in a worker", ("-n", "1")))),
+    Fault("a journal that fills its disk", "", arguments=("--artisan-journal=/dev/full",), whole=False),
+    Fault("a journal whose disk fills up", r"the journal .* could not be written: File too large", conftest=FULL),
     Fault("internal error", r"internal_error\|.*broken plugin",
           conftest="def pytest_runtest_logreport(report): raise RuntimeError('broken plugin')\n"),
     Fault("another plugin fails at the end", r"a plugin failed at the session's end: .*late",
@@ -263,10 +292,37 @@ FAULTS = [
                                 f"    if hasattr(session.config, 'workerinput'): {line}\n")
       for name, line in (("error", "raise RuntimeError('leak')"), ("exit", "pytest.exit('leak', 3)"),
                          ("status", "session.exitstatus = 1"))),
+    *(Fault(f"a worker's error after its session, in {hook}", r"worker gw0 failed after its session's end",
+            arguments=("-n", "1"), conftest=f"import os, pytest\n{mark}\ndef {hook}(): {line} / ('PYTEST_XDIST_WORKER' not in os.environ)\n")
+      for hook, mark, line in (("pytest_sessionfinish", WRAPPER, "yield; 1"), ("pytest_unconfigure", "", "1"))),
     Fault("pytest.exit before the session starts", r"", whole=False, subprocess=True,
           conftest="import pytest\ndef pytest_sessionstart(): pytest.exit('no database', returncode=0)\n"),
     Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
+    *(Fault(f"{leave} in {hook}", "", whole=False, subprocess=True,
+            conftest=f"import pytest, sys\ndef {hook}(): {leave}\n")
+      for hook, leave in (("pytest_configure", "pytest.exit('no database', returncode=0)"),
+                          ("pytest_addoption", "sys.exit(0)"), ("pytest_cmdline_main", "sys.exit(0)"))),
+    Fault("sys.exit(0) when the conftest.py is imported", "", whole=False, subprocess=True,
+          conftest="import sys\nsys.exit(0)\n"),
+    *(Fault(f"{line} in {hook}", reason, subprocess=True,
+            conftest=f"import pytest, sys\n{mark}\ndef {hook}(): {before}; {line}\n")
+      for hook, line, before, mark, reason in (
+          ("pytest_unconfigure", "sys.exit(0)", "1", "", r"failed at the session's end: SystemExit\(0\)"),
+          ("pytest_terminal_summary", "sys.exit(0)", "1", "", r"failed at the session's end: SystemExit\(0\)"),
+          ("pytest_terminal_summary", "1 / 0", "1", "", r"failed at the session's end: ZeroDivisionError"),
+          ("pytest_unconfigure", "1 / 0", "1", "", r"failed at the session's end: ZeroDivisionError"),
+          ("pytest_sessionfinish", "1 / 0", "yield", WRAPPER, r"failed at the session's end: ZeroDivisionError"))),
+    Fault("a plugin that fails in its cleanup", r"failed at the session's end: ZeroDivisionError", subprocess=True,
+          conftest="def pytest_configure(config): config.add_cleanup(lambda: 1 / 0)\n"),
+    Fault("a plugin that worsens the exit status last of all", r"pytest ended with exit status 1",
+          conftest=f"import pytest\n{WRAPPER}\ndef pytest_sessionfinish(session): yield; session.exitstatus = 1\n"),
+    Fault("a forked child that goes on", r"test_one\|failed: assert not \d+ > 0", subprocess=True, tests=(
+          "import os\ndef test_one():\n    pid = os.fork()\n    if pid: os.waitpid(pid, 0)\n    assert not pid > 0\n")),
+    Fault("a conftest.py that can not be imported", "", whole=False, conftest="import nowhere\n"),
+    Fault("an unknown option", "", arguments=("--nowhere",), whole=False),
+    Fault("a policy that can not be read", "", whole=False,
+          prepare=_with("requird = []")),
     Fault("a check that measured nothing", r"no data: it measured nothing", tests="", prepare=_MEASURES_NOTHING),
     Fault("a tool that would mend the code", r"ruff findings \d > 0", prepare=_MENDS),
     Fault("a measurement of another item", r"RuntimeError: test_it.py::test_one is over", tests=(

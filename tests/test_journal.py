@@ -102,6 +102,11 @@ def test_a_journal_that_can_not_be_kept_is_one_line(project: Project, journal: s
     assert "Traceback" not in run.out + run.err
 
 
+def test_a_journal_may_be_a_device(project: Project) -> None:
+    project.tests("def test_one(): pass\n")
+    assert project.run("--artisan-journal=/dev/null").last_line == "GO"
+
+
 def test_two_sessions_do_not_share_a_journal(project: Project) -> None:
     project.tests("def test_one(): pass\n")
     with (project.path / "j").open("w") as held:
@@ -110,7 +115,7 @@ def test_two_sessions_do_not_share_a_journal(project: Project) -> None:
         held.flush()
         run = project.run("--artisan-journal=j")
         assert run.status == 4
-        assert "--artisan-journal=j: " in run.err
+        assert "--artisan-journal=j: another session is writing it" in run.err
     assert (project.path / "j").read_text(encoding="utf-8") == "of the other session"
 
 

@@ -118,12 +118,13 @@ def test_a_bad_marker_argument_is_told_before_anything_runs(project: Project) ->
     assert not (project.path / "ran").exists()
 
 
-@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--markers", "--version"])
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--markers", "--cache-show", "--artisan-drill"])
 def test_what_runs_no_test_judges_nothing(project: Project, option: str) -> None:
     project.tests("def test_one(): pass")
+    project.report.write_text("GO of an earlier run", encoding="utf-8")
     run = project.run(option)
     assert run.status == 0
-    assert run.verdict is None
+    assert not project.report.exists()
     assert "GO" not in run.out.split()
 
 
@@ -210,7 +211,9 @@ def test_another_project_adds_a_gate_in_a_few_lines(project: Project) -> None:
     assert run.state("contract") == "NO_EVIDENCE"
     assert "not configured: no test carries @pytest.mark.contract" in run.told
     drill = project.plain("--artisan-drill", "--artisan-gates=contract")
-    assert "not drilled: contract (not configured" in drill.out
+    assert (drill.status, "contract::tests: not configured" in drill.out) == (1, True)
+    project.policy('required = ["contract"]\nlocal_optional = ["contract"]\n[tool.artisan.contract]')
+    assert "not drilled: contract (not configured" in project.plain("--artisan-drill", "--artisan-gates=contract").out
 
 
 def test_two_sessions_in_one_process_do_not_meet(project: Project) -> None:

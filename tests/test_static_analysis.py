@@ -268,4 +268,4 @@ def test_a_drill_of_nothing_is_no_success(project: Project) -> None:
     project.policy('required = ["smoke"]')
     run = project.plain("--artisan-drill")
     assert run.status != 0
-    assert "smoke (not configured: no test carries @pytest.mark.smoke" in run.out
+    assert "smoke::tests: not configured: no test carries @pytest.mark.smoke" in run.out

@@ -214,6 +214,7 @@ class Fault(StrEnum):
     COLLECTION_ERROR = "collection_error"
     INTERRUPTED = "interrupted"
     INTERNAL_ERROR = "internal_error"
+    OVERRULED = "overruled"
     WORKER_LOST = "worker_lost"
     PLAN_MISSING = "plan_missing"
     PLANS_DISAGREE = "plans_disagree"

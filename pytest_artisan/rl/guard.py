@@ -1,0 +1,87 @@
+"""Back to the last known good policy when an update did harm."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean, median
+
+from pytest_artisan.rl.rollouts import Rollout
+from pytest_artisan.rl.trainers import Metrics, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an update may do. `kl` in nats; `loss`: as a multiple of its recent level; `deviations`: by how many standard
+    errors of the difference a return may fall below the recent ones, which noise alone does once in 3,000 updates at 3.4;
+    `recent`: updates that are looked back at; `enough`: of them before a level is one.
+    """
+
+    kl: float = 0.03
+    loss: float = 3.0
+    deviations: float = 3.4
+    recent: int = 10
+    enough: int = 5
+
+
+class Guard:
+    """A trainer whose harmful updates are undone.
+
+    A policy counts as good once a rollout of it has shown its return: a rollout that falls short proves the update
+    *before* it wrong, so that the state to go back to is that before the one which has just been seen to fail. Losses
+    and returns are compared by differences, so that their signs do not matter. Raises ValueError, as does the trainer.
+    """
+
+    def __init__(self, trainer: Trainer, bounds: Bounds | None = None) -> None:
+        self.trainer, self._bounds = trainer, bounds or Bounds()
+        self.good = trainer.state()
+        self._losses: deque[float] = deque(maxlen=self._bounds.recent)
+        self._returns: deque[tuple[float, float]] = deque(maxlen=self._bounds.recent)
+
+    def train(self) -> Metrics:
+        """A rollout and an update; where that did harm, `rolled_back` of the metrics says what it was."""
+        return self.update(self.trainer.collect())
+
+    def update(self, rollout: Rollout) -> Metrics:
+        before = self.trainer.state()
+        metrics = self.trainer.update(rollout)
+        fallen = self._fallen(metrics)
+        if not fallen:
+            self.good = before
+        cause = fallen or self._harm(metrics)
+        if cause:
+            # The generator goes on, so that the same rollout does not come again.
+            self.trainer.restore(self.good | {"generator": self.trainer.state()["generator"]})
+            return replace(metrics, rolled_back=cause)
+        self._losses.append(metrics.loss)
+        if metrics.episodes > 1:
+            self._returns.append((metrics.episode_return, metrics.return_error))
+        return metrics
+
+    def _fallen(self, metrics: Metrics) -> str:
+        """Whether the policy that acted is worse than those before it, by more than noise explains."""
+        if metrics.episodes < 2 or len(self._returns) < self._bounds.enough:
+            return ""
+        level = fmean(level for level, _ in self._returns)
+        spread = fmean(error**2 for _, error in self._returns) / len(self._returns)
+        error = math.sqrt(metrics.return_error**2 + spread)
+        if level - metrics.episode_return <= self._bounds.deviations * error:
+            return ""
+        return f"return {metrics.episode_return:.4g} fell from {level:.4g}, by more than {self._bounds.deviations:g} x {error:.4g}"
+
+    def _harm(self, metrics: Metrics) -> str:
+        """Whether the update itself went too far."""
+        for name, number in asdict(metrics).items():
+            if isinstance(number, float) and not math.isfinite(number):
+                return f"{name} is {number}"
+        if metrics.kl > self._bounds.kl:
+            return f"KL {metrics.kl:.4g} > {self._bounds.kl:g}"
+        if len(self._losses) < self._bounds.enough:
+            return ""
+        level = median(map(abs, self._losses))
+        return (
+            ""
+            if metrics.loss <= self._bounds.loss * level
+            else f"loss {metrics.loss:.4g} > {self._bounds.loss:g} x {level:.4g}"
+        )

@@ -85,7 +85,7 @@ def evolve(
     shares, rows = _weighed(population.values, evolution.limits)
     objectives = evolution.evaluate(shares)
     best = np.flatnonzero(nondominated_rank(objectives, enough=1) == 0)
-    run = _digest(brief, catalogue, seed)
+    run = digest_of(brief, catalogue, seed)
     formulas = []
     for place in best[np.lexsort(objectives[best].T[::-1])]:
         composition = {item.cas: float(share) for item, share in zip(catalogue, shares[place], strict=True) if share}
@@ -113,8 +113,8 @@ def _weighed(values: Floats, limits: Composition) -> tuple[Floats, list[int]]:
     return np.array(mixtures).reshape(-1, len(limits)), list(kept.values())
 
 
-def _digest(brief: Brief, catalogue: Catalogue, seed: int) -> str:
-    """Names a run: the same for the same brief, materials and seed."""
+def digest_of(brief: Brief, catalogue: Catalogue, seed: int) -> str:
+    """Names what follows from a brief, materials and a seed: the same for the same."""
     text = repr(
         (sorted(brief.families.items()), sorted(brief.notes.items()), brief.product, sorted(brief.without), seed)
     )

@@ -33,6 +33,7 @@ class Objectives:
     - fading, the opposite of stability: 1 - sum p_i r_i cos(f(p), f(p r)), r_i = 2^(-vapour pressure / 5 Pa)
     - cost: c / (c + 100), c the price of a kilogram of concentrate
 
+    `traits` (t,) are odour families and notes, `smells` (n, t) how much of each a material has, `wanted` (t,) the brief.
     A formula without odour has the worst of the first three. A missing vapour pressure is the typical one of the note;
     a missing price is the median of those known, or 100.
     """
@@ -43,22 +44,34 @@ class Objectives:
         self._odorous = self._families.any(axis=1).astype(float)
         self._families /= np.maximum(self._families.sum(axis=1, keepdims=True), 1)
         self._notes = np.array([[item.note == note for note in NOTES] for item in ingredients], float)
-        features = np.hstack((self._families, self._notes)) * self._odorous[:, None]
+        # What a material smells of: odour families, then top, heart and base.
+        self.traits = (*families, *NOTES)
+        self.smells = features = np.hstack((self._families, self._notes)) * self._odorous[:, None]
         self._features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), _TINY)
         self._wanted_families = _unit(np.array([brief.families.get(family, 0.0) for family in families]))
         notes = np.array([brief.notes.get(note, 0.0) for note in NOTES])
         self._wanted_notes = notes / notes.sum()
+        self.wanted = np.concatenate((self._wanted_families, self._wanted_notes))
         typical = [item.vapour_pressure or _TYPICAL.get(item.note or "heart", 1.0) for item in ingredients]
         self._left = 2.0 ** -(np.array(typical) / _HALF_GONE)
         known = [item.price for item in ingredients if item.price is not None]
         usual = float(np.median(known)) if known else _HALF_COST
         self._prices = np.array([usual if item.price is None else item.price for item in ingredients])
 
-    def __call__(self, shares: Floats) -> Floats:
-        """(N, 4), in the order of OBJECTIVES."""
+    def smell(self, shares: Floats) -> Floats:
+        """How much of a formula's odour is of each trait: (N, t), families and notes each summing to 1, or 0."""
+        smell: Floats = self._odour(shares)[0] @ self.smells
+        return smell
+
+    def _odour(self, shares: Floats) -> tuple[Floats, Floats]:
+        """The parts (N, n) of the odour that materials make up, and how much (N,) of the formula has any."""
         odorous = shares * self._odorous / 100
         mass = odorous.sum(axis=1)
-        parts = odorous / np.maximum(mass, _TINY)[:, None]
+        return odorous / np.maximum(mass, _TINY)[:, None], mass
+
+    def __call__(self, shares: Floats) -> Floats:
+        """(N, 4), in the order of OBJECTIVES."""
+        parts, mass = self._odour(shares)
         profile = parts @ self._families
         later = parts * self._left
         balance = 1 - np.abs(parts @ self._notes - self._wanted_notes).sum(axis=1) / 2

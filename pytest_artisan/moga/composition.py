@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pytest_artisan.moga.ranking import Floats
-from pytest_artisan.moga.sharing import EUCLIDEAN, RELATIVE, Geometry, share
+from pytest_artisan.moga.sharing import EUCLIDEAN, RELATIVE, Geometry, cut_back, share
 from pytest_artisan.moga.simplex import Infeasible, rows_of, without_traces
 
+# How shared limits are kept: `share` or `cut_back`.
+Solver = Callable[[Floats, Floats, Floats, Floats, float, Geometry], Floats]
 # What rounding may leave over a limit; less than any share that means something.
 TOLERANCE = 1e-10
 
@@ -64,13 +66,20 @@ class Composition:
         With `lower_active` or `most_active`, the nearest among the mixtures of the components that have the largest
         values. Raises ValueError for values that are not finite.
         """
+        return self._projected(values, share)
+
+    def approach(self, values: ArrayLike) -> Floats:
+        """Mixtures (N, n) near `values` (N, n): those of `project` where no shared limit binds, else others, sooner."""
+        return self._projected(values, cut_back)
+
+    def _projected(self, values: ArrayLike, solve: Solver) -> Floats:
         rows = rows_of(values, EUCLIDEAN.project)
-        shares = self._mixtures(rows, EUCLIDEAN)
+        shares = self._mixtures(rows, EUCLIDEAN, solve)
         short = ~self.kept(shares)
         if short.any():
             # The largest values can not make a mixture; with the components of one that exists they can.
             possible = np.where(self._refuge > 0, np.abs(rows[short]) + self.total, rows[short])
-            shares[short] = self._mixtures(possible, EUCLIDEAN)
+            shares[short] = self._mixtures(possible, EUCLIDEAN, solve)
             shares[~self.kept(shares)] = self._refuge
         return shares
 
@@ -81,7 +90,7 @@ class Composition:
         make up the total within their limits.
         """
         rows = rows_of(values, RELATIVE.project)
-        shares = self._mixtures(rows, RELATIVE)
+        shares = self._mixtures(rows, RELATIVE, share)
         short = np.flatnonzero(~self.kept(shares))
         if len(short):
             present = [name for name, value in zip(self.names, rows[short[0]], strict=True) if value > 0]
@@ -109,24 +118,24 @@ class Composition:
         sums = np.maximum(values.sum(axis=1, keepdims=True), 1e-9)
         return self.project(values * (self.total / sums))
 
-    def _mixtures(self, rows: Floats, geometry: Geometry) -> Floats:
+    def _mixtures(self, rows: Floats, geometry: Geometry, solve: Solver) -> Floats:
         """Mixtures of the `most_active` largest values; where these can not make one, what comes nearest."""
         if self.most_active == len(self):
-            return self._within(rows, np.broadcast_to(self.upper, rows.shape), self.weights[None], geometry)
+            return self._within(rows, np.broadcast_to(self.upper, rows.shape), self.weights[None], geometry, solve)
         scores = np.where(self.upper > 0, rows, -np.inf)
         chosen = np.argpartition(scores, -self.most_active, axis=1)[:, -self.most_active :]
         weights = self.weights[:, chosen].swapaxes(0, 1)
         shares = np.zeros_like(rows)
-        found = self._within(np.take_along_axis(rows, chosen, axis=1), self.upper[chosen], weights, geometry)
+        found = self._within(np.take_along_axis(rows, chosen, axis=1), self.upper[chosen], weights, geometry, solve)
         np.put_along_axis(shares, chosen, found, axis=1)
         return shares
 
-    def _within(self, rows: Floats, cap: Floats, weights: Floats, geometry: Geometry) -> Floats:
-        def solve(chosen: NDArray[np.bool_], cap: Floats) -> Floats:
+    def _within(self, rows: Floats, cap: Floats, weights: Floats, geometry: Geometry, solve: Solver) -> Floats:
+        def shares(chosen: NDArray[np.bool_], cap: Floats) -> Floats:
             own = weights if len(weights) == 1 else weights[chosen]
-            return share(rows[chosen], cap, own, self.bounds, self.total, geometry)
+            return solve(rows[chosen], cap, own, self.bounds, self.total, geometry)
 
-        return without_traces(solve, cap, self.lower_active)
+        return without_traces(shares, cap, self.lower_active)
 
     def _feasible_mixture(self) -> Floats:
         """One mixture that keeps all limits, of the fewest components that the search finds."""
@@ -139,7 +148,7 @@ class Composition:
             cap = np.zeros((1, len(self)))
             cap[0, order[:count]] = self.upper[order[:count]]
             if cap.sum() >= self.total * (1 - 1e-12):
-                mixture = self._within(cap, cap, self.weights[None], EUCLIDEAN)
+                mixture = self._within(cap, cap, self.weights[None], EUCLIDEAN, share)
                 if self.kept(mixture).all():
                     return np.ravel(mixture)
         raise Infeasible(self._why(best[0], order))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.moga.simplex import Projection, euclidean, relative
 
-_STEPS, _CUTS = 100, 25
+_STEPS, _CUTS, _CUTBACKS = 100, 25, 6
 _CLOSE = 1e-11
 
 
@@ -62,6 +62,29 @@ def share(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: flo
         broken = over.any(axis=1)
         own = weights[:, binding] if len(weights) == 1 else weights[broken][:, binding]
         shares[broken] = _priced(rows[broken], cap[broken], own, bounds[binding], total, geometry)
+
+
+def cut_back(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: float, geometry: Geometry) -> Floats:
+    """Shares that keep the same limits as those of `share`, found several times as fast, and not always the nearest.
+
+    What exceeds a shared limit is scaled back to it, and the rest makes up for it; where it can not, `share` does.
+    """
+    own = cap
+    for _ in range(_CUTBACKS):
+        shares = geometry.project(rows, own, total)
+        sums = (weights @ shares[:, :, None])[:, :, 0]
+        over = sums - bounds > _CLOSE
+        if not over.any():
+            break
+        part = np.divide(bounds, sums, out=np.ones_like(sums), where=over)
+        least = np.where(weights > 0, part[:, :, None], 1.0).min(axis=1)
+        own = np.where(least < 1, np.minimum(shares * least, own), own)
+    left = over.any(axis=1) | (shares.sum(axis=1) < total * (1 - 1e-12))
+    if left.any():
+        shares[left] = share(
+            rows[left], cap[left], weights if len(weights) == 1 else weights[left], bounds, total, geometry
+        )
+    return shares
 
 
 def _priced(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: float, geometry: Geometry) -> Floats:

@@ -53,4 +53,10 @@ class RewardScale:
         both, off = count + seen.size, seen.mean() - mean
         squares += ((seen - seen.mean()) ** 2).sum() + off * off * count * seen.size / both
         self.state = np.array([both, mean + off * seen.size / both, squares])
-        return np.asarray(rewards / np.sqrt(squares / both + 1e-8))
+        return np.asarray(rewards / self.unit)
+
+    @property
+    def unit(self) -> float:
+        """What a scaled reward of 1 is worth."""
+        count, _, squares = self.state
+        return float(np.sqrt(squares / max(count, 1) + 1e-8))

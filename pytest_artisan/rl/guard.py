@@ -7,8 +7,13 @@ from collections import deque
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean, median
 
+import numpy as np
+
+from pytest_artisan.rl.checkpoints import CheckpointError, State
 from pytest_artisan.rl.rollouts import Rollout
 from pytest_artisan.rl.trainers import Metrics, Trainer
+
+_LOSSES, _RETURNS = "recent losses", "recent returns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,25 @@ class Guard:
         if metrics.episodes > 1:
             self._returns.append((metrics.episode_return, metrics.return_error))
         return metrics
+
+    def state(self) -> State:
+        """The trainer's, and the levels that it is compared with."""
+        recent = {_LOSSES: np.array(self._losses), _RETURNS: np.array(self._returns).reshape(-1, 2)}
+        return self.trainer.state() | recent
+
+    def restore(self, state: State) -> None:
+        """Go on from `state`; raises CheckpointError, and changes nothing, where it does not fit."""
+        own = dict(state)
+        try:
+            losses, returns = own.pop(_LOSSES).tolist(), own.pop(_RETURNS).reshape(-1, 2).tolist()
+        except KeyError as error:
+            raise CheckpointError(f"the checkpoint holds no {error}") from None
+        self.trainer.restore(own)
+        self.good = own
+        self._losses.clear()
+        self._returns.clear()
+        self._losses.extend(losses)
+        self._returns.extend((level, error) for level, error in returns)
 
     def _fallen(self, metrics: Metrics) -> str:
         """Whether the policy that acted is worse than those before it, by more than noise explains."""

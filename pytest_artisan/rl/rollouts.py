@@ -66,13 +66,18 @@ class Collector:
             getattr(environment.single_action_space, "high", None),
         )
         # Gymnasium tells in which step an environment that is done starts anew: the same one, or the next.
-        mode = getattr(environment.metadata.get("autoreset_mode"), "value", "NextStep")
+        mode = environment.metadata.get("autoreset_mode", "NextStep")
+        mode = getattr(mode, "value", mode)
         if mode not in ("NextStep", "SameStep"):
             raise ValueError(f"autoreset mode {mode}: environments must start anew by themselves")
         self._same_step = mode == "SameStep"
-        self._observations = self._rows(environment.reset(seed=seed)[0])
-        self._started_anew = np.zeros(environment.num_envs, dtype=bool)
-        self._running = np.zeros(environment.num_envs)
+        self.restart(seed)
+
+    def restart(self, seed: int) -> None:
+        """Leave the episodes that are under way, and begin new ones."""
+        self._observations = self._rows(self._environment.reset(seed=seed)[0])
+        self._started_anew = np.zeros(self._environment.num_envs, dtype=bool)
+        self._running = np.zeros(self._environment.num_envs)
 
     def collect(self, network: ActorCritic, policy: Policy, rng: np.random.Generator, steps: int) -> Rollout:
         """`steps` steps of each environment under the policy."""

@@ -120,8 +120,17 @@ class Trainer(ABC):
         """The actions that the policy prefers, (B,) or (B, size), for observations (B, inputs)."""
         return self.policy.mode(self.network.act(observations), self.network.free)
 
+    def values(self, observations: Array) -> Array:
+        """What the critic expects to be gained from here, (B,), in the unit of the rewards."""
+        expected = self.network.forward(observations)[1]
+        return expected * self._scale.unit if self.settings.scale_rewards else expected
+
     def train(self) -> Metrics:
         return self.update(self.collect())
+
+    def restart(self) -> None:
+        """Begin new episodes with the next rollout: the environment is no longer what it was."""
+        self._collector.restart(int(self.rng.integers(2**31)))
 
     def collect(self) -> Rollout:
         return self._collector.collect(self.network, self.policy, self.rng, self.settings.steps)

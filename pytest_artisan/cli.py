@@ -156,7 +156,7 @@ def _evolve(options: argparse.Namespace) -> int:
 
 def _check_stability(options: argparse.Namespace) -> int:
     from pytest_artisan.gates.stability import evidence
-    from pytest_artisan.gates.stability.optimizers import load_factory
+    from pytest_artisan.gates.subjects import load_factory
 
     policy = load_policy(project_root(Path.cwd()))
     limits = {**msgspec.to_builtins(policy.tables["moga_stability"]), "subject": options.subject}

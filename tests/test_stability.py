@@ -20,7 +20,7 @@ from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.moga_stability import GATE
 from pytest_artisan.gates.stability import evidence, saboteurs
 from pytest_artisan.gates.stability.invariants import Watch
-from pytest_artisan.gates.stability.optimizers import load_factory
+from pytest_artisan.gates.subjects import load_factory
 from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.evolution import MixtureEvolution
 from pytest_artisan.moga.population import Population

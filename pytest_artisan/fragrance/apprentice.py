@@ -24,10 +24,10 @@ from pytest_artisan.rl.policies import Gaussian
 from pytest_artisan.rl.trainers import Metrics, Settings
 
 # Each rollout is one episode of every environment.
-ENVIRONMENTS = 32
+ENVIRONMENTS = 64
 # An update has few samples: wide steps, which the limit of its divergence holds.
 SETTINGS = {
-    "PPO": Settings(steps=HORIZON, updates=500, epochs=8, minibatch=48, hidden=(32, 32), rate=Schedule(3e-4, 1e-4)),
+    "PPO": Settings(steps=HORIZON, updates=500, epochs=8, minibatch=48, hidden=(32, 32), rate=Schedule(2e-4, 1e-4)),
     "REINFORCE": Settings(steps=HORIZON, updates=500, hidden=(32, 32), rate=Schedule(3e-3, 1e-3)),
 }
 # Options that differ by less than this, in per cent of the formula that is exchanged, are the same to a nose.
@@ -40,10 +40,17 @@ _WISH = re.compile(r"\b(more|less)\s+(\w+)")
 class Apprentice:
     """Learns from feedback on the formulas for one brief, in the order in which it was given, and proposes new ones."""
 
-    def __init__(self, brief: Brief, catalogue: Catalogue, unlisted_limit: float | None, seed: int) -> None:
+    def __init__(
+        self,
+        brief: Brief,
+        catalogue: Catalogue,
+        unlisted_limit: float | None,
+        seed: int,
+        settings: Mapping[str, Settings],
+    ) -> None:
         self.limits = composition_of(brief, catalogue, unlisted_limit)
         self.objectives = Objectives(list(catalogue), brief)
-        self._catalogue, self._seed = catalogue, seed
+        self._catalogue, self._seed, self._settings = catalogue, seed, settings
         self._place = {item.cas: place for place, item in enumerate(catalogue)}
         self._preference = Preference(len(self.objectives.traits))
         start = self.limits.sample(np.random.default_rng(seed), 1)
@@ -59,7 +66,7 @@ class Apprentice:
     def guard(self, algorithm: str) -> Guard:
         """The trainer of this name, with what undoes its harm; raises ValueError for an unknown one."""
         if algorithm not in self._guards:
-            settings = SETTINGS.get(algorithm)
+            settings = self._settings.get(algorithm)
             policy = Gaussian(len(self.objectives.traits))
             self._guards[algorithm] = Guard(
                 get_trainer(self._environment, algorithm, seed=self._seed, settings=settings, policy=policy)

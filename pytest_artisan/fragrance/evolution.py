@@ -18,7 +18,7 @@ from pytest_artisan.settings import SettingsError
 
 SMALLEST_SHARE = 0.1
 MOST_INGREDIENTS = 15
-_HOUSE_BRIEF = {"woody": 3.0, "citrus": 2.0, "floral": 1.0}
+HOUSE_BRIEF = Brief({"woody": 3.0, "citrus": 2.0, "floral": 1.0})
 
 
 class NotPossible(SettingsError):
@@ -60,7 +60,7 @@ def evolution_of(
 
 def optimizer(seed: int) -> MixtureEvolution:
     """The optimizer that the service uses, with a brief of the house: the subject of the gate `moga_stability`."""
-    return evolution_of(Brief(_HOUSE_BRIEF), load_catalogue(), np.random.Generator(np.random.SFC64(seed)))
+    return evolution_of(HOUSE_BRIEF, load_catalogue(), np.random.Generator(np.random.SFC64(seed)))
 
 
 def evolve(

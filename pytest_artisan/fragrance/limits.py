@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_artisan.fragrance.ingredients import Catalogue, Ingredient, allergens, prohibited, restricted
-from pytest_artisan.fragrance.standards import CATEGORIES, Standard, packaged_standards
+from pytest_artisan.fragrance.standards import CATEGORIES, packaged_standards
 from pytest_artisan.settings import SettingsError
 
 # Products that are rinsed off, or that skin is not meant to touch: neither light nor time on the skin adds to them.
@@ -117,8 +117,9 @@ def violations(
         if amount > allowed * _ROUNDING:
             name = "limit of its own" if allowed else "prohibited"
             found.append(Violation(name, (item.name,), amount, allowed, product.category))
+    counted = {item.cas: _counted(item.cas) for item in finished}
     for standard in packaged_standards().standards:
-        amounts = {item.name: amount * _counted(item.cas, standard) for item, amount in finished.items()}
+        amounts = {item.name: amount * counted[item.cas].get(standard.name, 0.0) for item, amount in finished.items()}
         found += _over(standard.name, amounts, standard.allowed(product.category), product)
     if product.category not in NOT_IN_LIGHT:
         found += _over_in_light(finished, product)
@@ -134,12 +135,16 @@ def _finished(composition: Mapping[str, float], catalogue: Catalogue, product: P
     return {catalogue.by_cas(cas): share * product.dosage / 100 for cas, share in composition.items() if share}
 
 
-def _counted(cas: str, standard: Standard) -> float:
-    """How much of a material counts towards a standard: all of a member, of a natural the constituents it names."""
-    if cas in standard.members:
-        return 1.0
+@cache
+def _counted(cas: str) -> Mapping[str, float]:
+    """How much of a material counts towards each standard: all of a member, of a natural the constituents it names."""
     parts = packaged_standards().constituents.get(cas, {})
-    return math.fsum(percent for constituent, percent in parts.items() if constituent in standard.members) / 100
+    return {
+        standard.name: 1.0
+        if cas in standard.members
+        else math.fsum(percent for constituent, percent in parts.items() if constituent in standard.members) / 100
+        for standard in packaged_standards().standards
+    }
 
 
 def _over(name: str, amounts: Mapping[str, float], allowed: float | None, product: Product) -> Iterator[Violation]:

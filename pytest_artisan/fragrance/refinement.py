@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from pytest_artisan.fragrance.apprentice import Apprentice
+from pytest_artisan.fragrance.apprentice import SETTINGS, Apprentice
 from pytest_artisan.fragrance.brief import Brief
 from pytest_artisan.fragrance.evolution import digest_of
 from pytest_artisan.fragrance.experiments import Checkpoint, Experiment, Feedback, Option, Store, WrittenBrief
@@ -21,7 +21,7 @@ from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.moga.simplex import Infeasible
 from pytest_artisan.rl import ALGORITHMS
 from pytest_artisan.rl.checkpoints import CheckpointError, pack, unpack
-from pytest_artisan.rl.trainers import Metrics
+from pytest_artisan.rl.trainers import Metrics, Settings
 from pytest_artisan.settings import SettingsError
 
 FEWEST_OPTIONS = 3
@@ -45,8 +45,9 @@ class Refinement:
         algorithm: str = "PPO",
         unlisted_limit: float | None = None,
         seed: int = 0,
+        settings: Mapping[str, Settings] = SETTINGS,
     ) -> None:
-        self._store, self._unlisted, self._seed = store, unlisted_limit, seed
+        self._store, self._unlisted, self._seed, self._settings = store, unlisted_limit, seed, settings
         self._catalogue = load_catalogue() if catalogue is None else catalogue
         self._algorithm = _known(algorithm)
         self._apprentices: dict[str, Apprentice] = {}
@@ -66,8 +67,7 @@ class Refinement:
             raise RefinementError(f"n: {n} options are no choice; at least {FEWEST_OPTIONS}")
         composition = dict(dna.composition if isinstance(dna, Formula) else dna)
         self._check(composition, brief)
-        subject = digest_of(brief, self._catalogue, self._seed)
-        apprentice = self._apprentice(subject, brief)
+        subject, apprentice = self._apprentice(brief)
         self._catch_up(subject, apprentice, algorithm)
         number = self._store.count_experiments(subject)
         rng = np.random.Generator(np.random.SFC64([self._seed, number]))
@@ -90,42 +90,49 @@ class Refinement:
     ) -> Metrics:
         """Keep what was said about an experiment, then learn from it: the metrics are those of the update.
 
-        What was said is on disk before anything is learnt, and is learnt later where the process ends in between.
+        Where the process ends in between, it is learnt from later. Raises as `keep` does.
+        """
+        algorithm = _known(algorithm or self._algorithm)
+        offered = self.keep(experiment, chosen, rating, notes)
+        subject, apprentice = self._apprentice(_read(offered.brief))
+        metrics = self._catch_up(subject, apprentice, algorithm)
+        assert metrics is not None, "there was something to learn from"
+        return metrics
+
+    def keep(self, experiment: str, chosen: str, rating: float, notes: str = "") -> Experiment:
+        """Put what was said on disk; it is learnt from with the next feedback, or before the next options.
+
         `notes` may hold wishes such as `more citrus, less woody`; all other words are only kept. Raises RefinementError
         for an unknown experiment or option, a rating outside 1 to 5, and a second feedback.
         """
-        algorithm = _known(algorithm or self._algorithm)
         offered = self._experiment(experiment)
         known = [option.id for option in offered.options]
         if chosen not in known:
             raise RefinementError(f"chosen: {chosen!r} was not offered; experiment {experiment} has {', '.join(known)}")
         if not WORST <= rating <= BEST:  # nor is NaN
             raise RefinementError(f"rating: {rating!r} is not a number from {WORST} to {BEST}")
-        record = msgspec.json.encode(Feedback(experiment, chosen, float(rating), notes))
         try:
-            self._store.add_feedback(experiment, record)
+            self._store.add_feedback(
+                experiment, msgspec.json.encode(Feedback(experiment, chosen, float(rating), notes))
+            )
         except KeyError:
             raise RefinementError(f"experiment {experiment} has its feedback already") from None
-        brief = _read(offered.brief)
-        subject = digest_of(brief, self._catalogue, self._seed)
-        metrics = self._catch_up(subject, self._apprentice(subject, brief), algorithm)
-        assert metrics is not None, "there was something to learn from"
-        return metrics
+        return offered
 
     def points(self, experiment: str, algorithm: str | None = None) -> dict[str, float]:
         """What an algorithm now expects of each option of an experiment, in points; raises RefinementError."""
         algorithm, offered = _known(algorithm or self._algorithm), self._experiment(experiment)
-        brief = _read(offered.brief)
-        subject = digest_of(brief, self._catalogue, self._seed)
-        apprentice = self._apprentice(subject, brief)
+        subject, apprentice = self._apprentice(_read(offered.brief))
         self._catch_up(subject, apprentice, algorithm)
         points = apprentice.points(algorithm, apprentice.shares([option.composition for option in offered.options]))
         return {option.id: float(number) for option, number in zip(offered.options, points, strict=True)}
 
-    def _apprentice(self, subject: str, brief: Brief) -> Apprentice:
+    def _apprentice(self, brief: Brief) -> tuple[str, Apprentice]:
+        """The name of what is learnt about a brief, and who learns it."""
+        subject = digest_of(brief, self._catalogue, self._seed)
         if subject not in self._apprentices:
-            self._apprentices[subject] = Apprentice(brief, self._catalogue, self._unlisted, self._seed)
-        return self._apprentices[subject]
+            self._apprentices[subject] = Apprentice(brief, self._catalogue, self._unlisted, self._seed, self._settings)
+        return subject, self._apprentices[subject]
 
     def _catch_up(self, subject: str, apprentice: Apprentice, algorithm: str) -> Metrics | None:
         """Learn from what this algorithm has not learnt from; the metrics of the last update, if there was one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_artisan.gates import moga_stability, static_analysis, tables
+from pytest_artisan.gates import e2e_evolution, moga_stability, static_analysis, tables
 from pytest_artisan.gates.gate import Gate, Project
 
 UNIT = "unit"
@@ -17,7 +17,7 @@ GATES = (
     static_analysis.GATE,
     Gate("ensemble", "the three-model ensemble answers in its schema and in time", tables.Ensemble),
     moga_stability.GATE,
-    Gate("e2e_evolution", "DNA, evolution and feedback as one flow", tables.E2eEvolution),
+    e2e_evolution.GATE,
     Gate("load_smoke", "p95 at a fixed rate", tables.LoadSmoke),
     Gate("security", "no critical advisory, and a complete SBOM", tables.Security),
     Gate("smoke", "the deployed service answers", tables.Tests),

@@ -76,17 +76,28 @@ class MogaStability(Tests, frozen=True):
     def lint(self) -> Iterator[str]:
         if self.iterations < SEEDS:
             yield f"iterations {self.iterations} is less than one for each of the {SEEDS} seeds"
-        if self.subject is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", self.subject):
-            yield f'subject {self.subject!r} is not "package.module:factory"'
+        yield from _subject_complaints(self.subject)
         yield from _duration_complaints("session_limit", self.session_limit)
 
 
 class E2eEvolution(Tests, frozen=True):
+    """The flow is `subject`, "package.module:factory". `distance`: per cent of the parts that two options exchange;
+
+    `p`, `rise` (rating points) and `effect` (Cohen's d) of how ratings rise; `agreement`: per cent of pairs.
+    """
+
+    subject: str | None = None
     options: Size = 3
+    distance: Percent = 1
     kl: Positive = 0.03
+    p: Annotated[float, Meta(gt=0, lt=1)] = 0.01
+    rise: Positive = 0.1
+    effect: Positive = 0.5
+    agreement: Percent = 80
     session_limit: str = "20min"
 
     def lint(self) -> Iterator[str]:
+        yield from _subject_complaints(self.subject)
         yield from _duration_complaints("session_limit", self.session_limit)
 
 
@@ -161,3 +172,8 @@ def _duration_complaints(field: str, value: str) -> Iterator[str]:
         seconds(value)
     except ValueError as error:
         yield f"{field}: {error}"
+
+
+def _subject_complaints(subject: str | None) -> Iterator[str]:
+    if subject is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", subject):
+        yield f'subject {subject!r} is not "package.module:factory"'

@@ -9,7 +9,8 @@ import numpy as np
 
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.stability.invariants import Watch
-from pytest_artisan.gates.stability.optimizers import Factory, Optimizer, load_factory, place_of
+from pytest_artisan.gates.stability.optimizers import Factory, Optimizer
+from pytest_artisan.gates.subjects import load_factory, place_of
 from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.indicators import sampled_hypervolume

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_artisan.gates.gate import NoEvidence, Project
 from pytest_artisan.moga.ranking import Floats
 
 
@@ -63,29 +58,3 @@ class Optimizer(Protocol):
 
 
 Factory = Callable[[int], Optimizer]
-
-
-def load_factory(subject: str, root: Path) -> Factory:
-    """The factory `package.module:name`, called with a seed; the project's root is searched, too.
-
-    Raises NoEvidence where there is none.
-    """
-    module, _, name = subject.partition(":")
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except Exception as error:
-        raise NoEvidence(f"subject {subject!r} can not be imported: {type(error).__name__}: {error}") from error
-    if not callable(factory):
-        raise NoEvidence(f"subject {subject!r} is not callable; it makes an optimizer from a seed")
-    return factory  # type: ignore[no-any-return]
-
-
-def place_of(factory: Factory, project: Project) -> tuple[str, int]:
-    """The file and line where the factory stands, relative to the project."""
-    try:
-        path, line = Path(inspect.getsourcefile(factory) or ""), inspect.getsourcelines(factory)[1]
-    except (OSError, TypeError):
-        return "pyproject.toml", 1
-    return (path.relative_to(project.root) if path.is_relative_to(project.root) else path).as_posix(), max(line, 1)

@@ -1,0 +1,66 @@
+"""DNA to options to feedback to better options, as one flow: whether it keeps its limits, learns, and forgets nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
+from pytest_artisan.gates.tables import E2eEvolution
+
+
+def _steps(drill: bool, project: Project, table: E2eEvolution) -> CheckEvidence:
+    from pytest_artisan.gates.feedback import evidence, saboteurs
+
+    return evidence.of_steps(saboteurs.Alike if drill else evidence.factory(project, table), table)
+
+
+def _rater(manner: str, algorithm: str, drill: bool, project: Project, table: E2eEvolution) -> CheckEvidence:
+    from pytest_artisan.gates.feedback import evidence, saboteurs
+    from pytest_artisan.gates.feedback.raters import MANNERS
+
+    followed = not MANNERS[manner].guesses
+    if drill:
+        rater, fault = MANNERS[manner if followed else "consistent"], saboteurs.BY_RATER[manner, algorithm]
+        return evidence.of_rater(fault, rater, algorithm, table, followed=followed, runs=evidence.DRILLED)
+    return evidence.of_rater(evidence.factory(project, table), MANNERS[manner], algorithm, table, followed=followed)
+
+
+def _agreement(drill: bool, project: Project, table: E2eEvolution) -> CheckEvidence:
+    from pytest_artisan.gates.feedback import evidence, saboteurs
+
+    return evidence.of_agreement(saboteurs.AtOdds if drill else evidence.factory(project, table), table)
+
+
+def _restarts(drill: bool, project: Project, table: E2eEvolution) -> CheckEvidence:
+    from pytest_artisan.gates.feedback import evidence, saboteurs
+
+    return evidence.of_restarts(saboteurs.Damaged if drill else evidence.factory(project, table))
+
+
+_RUNS: tuple[tuple[str, Callable[[bool, Project, E2eEvolution], CheckEvidence]], ...] = (
+    ("steps", _steps),
+    *(
+        (f"{manner} rater, {algorithm}", partial(_rater, manner, algorithm))
+        for manner, algorithm in (
+            ("consistent", "PPO"),
+            ("critical", "PPO"),
+            ("generous", "PPO"),
+            ("noisy", "PPO"),
+            ("random", "PPO"),
+            ("consistent", "REINFORCE"),
+        )
+    ),
+    ("agreement", _agreement),
+    ("restarts", _restarts),
+)
+
+GATE = Gate(
+    "e2e_evolution",
+    "DNA, evolution and feedback as one flow",
+    E2eEvolution,
+    checks=tuple(
+        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None)
+        for name, run in _RUNS
+    ),
+)

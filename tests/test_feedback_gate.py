@@ -17,6 +17,7 @@ from scipy import stats
 
 from conftest import Project as PytesterProject
 from pytest_artisan.fragrance import apprentice, environment
+from pytest_artisan.fragrance.preference import Preference
 from pytest_artisan.gates.e2e_evolution import GATE
 from pytest_artisan.gates.feedback import evidence, saboteurs
 from pytest_artisan.gates.feedback.flows import Factory, Offer
@@ -24,7 +25,9 @@ from pytest_artisan.gates.feedback.raters import MANNERS, Rater
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.tables import E2eEvolution
 from pytest_artisan.moga.composition import Composition
-from pytest_artisan.rl import guard, optimization, trainers
+from pytest_artisan.rl import guard, trainers
+from pytest_artisan.rl.advantages import generalized_advantages
+from pytest_artisan.rl.optimization import Adam, Schedule
 from pytest_artisan.service.flow import HouseFlow
 from pytest_artisan.verdict.judge import judge
 
@@ -81,19 +84,17 @@ def _scaled(own: Composition, values: np.ndarray) -> np.ndarray:
     return np.asarray(100 * np.clip(values, 0, None) / np.clip(values, 0, None).sum(axis=1, keepdims=True))
 
 
-FAR = {
-    name: replace(own, rate=optimization.Schedule(0.01, 0.01), most_kl=9.0) for name, own in apprentice.SETTINGS.items()
-}
+FAR = {name: replace(own, rate=Schedule(0.01, 0.01), most_kl=9.0) for name, own in apprentice.SETTINGS.items()}
 
 
 @pytest.mark.parametrize(
     ("target", "name", "mutant", "show", "caught"),
     [
         (environment.FormulaEnvironment, "step", _losing(environment.FormulaEnvironment.step), LEARNS, "p of a rise"),
-        (apprentice.Preference, "learn", lambda *arguments: None, LEARNS, "p of a rise"),
-        (apprentice.Preference, "ratings", _turned(apprentice.Preference.ratings), LEARNS, "p of a rise"),
-        (trainers, "generalized_advantages", _turned(trainers.generalized_advantages), LEARNS, "p of a rise"),
-        (trainers.Adam, "step", lambda *arguments: None, STEPS, "updates without effect"),
+        (Preference, "learn", lambda *arguments: None, LEARNS, "p of a rise"),
+        (Preference, "ratings", _turned(Preference.ratings), LEARNS, "p of a rise"),
+        (trainers, "generalized_advantages", _turned(generalized_advantages), LEARNS, "p of a rise"),
+        (Adam, "step", lambda *arguments: None, STEPS, "updates without effect"),
         (guard, "Bounds", partial(guard.Bounds, kl=9.0), partial(STEPS, partial(HouseFlow, settings=FAR)), "kl"),
         (Composition, "approach", _scaled, STEPS, "exceptions"),
     ],
@@ -134,7 +135,6 @@ def test_raters_of_opposite_seeds_like_opposite_things(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "state", "reason"),
     [
-        ("return HouseFlow(folder, seed)", "GO", ""),
         ("raise RuntimeError('no database')", "NO_EVIDENCE", "the factory raised RuntimeError: no database"),
         ("return object()", "NO_GO", "exceptions 1 > 0"),
     ],
@@ -143,10 +143,8 @@ def test_a_project_points_the_gate_at_its_own_flow(
     project: PytesterProject, text: str, state: str, reason: str
 ) -> None:
     project.policy('required = ["e2e_evolution"]\n[tool.artisan.e2e_evolution]\nsubject = "mine:flow"\n')
-    project.write(
-        "mine.py", f"from pytest_artisan.service.flow import HouseFlow\n\ndef flow(folder, seed):\n    {text}\n"
-    )
-    run = project.run("-k", "steps or restarts") if state != "GO" else project.run("-n", "2")
+    project.write("mine.py", f"def flow(folder, seed):\n    {text}\n")
+    run = project.run()
     assert run.state("e2e_evolution") == state
     assert reason in run.told
 

@@ -117,10 +117,12 @@ def violations(
         if amount > allowed * _ROUNDING:
             name = "limit of its own" if allowed else "prohibited"
             found.append(Violation(name, (item.name,), amount, allowed, product.category))
-    counted = {item.cas: _counted(item.cas) for item in finished}
+    amounts: dict[str, dict[str, float]] = {}
+    for item, amount in finished.items():
+        for name, part in _counted(item.cas).items():
+            amounts.setdefault(name, {})[item.name] = amount * part
     for standard in packaged_standards().standards:
-        amounts = {item.name: amount * counted[item.cas].get(standard.name, 0.0) for item, amount in finished.items()}
-        found += _over(standard.name, amounts, standard.allowed(product.category), product)
+        found += _over(standard.name, amounts.get(standard.name, {}), standard.allowed(product.category), product)
     if product.category not in NOT_IN_LIGHT:
         found += _over_in_light(finished, product)
     return tuple(found)
@@ -139,12 +141,13 @@ def _finished(composition: Mapping[str, float], catalogue: Catalogue, product: P
 def _counted(cas: str) -> Mapping[str, float]:
     """How much of a material counts towards each standard: all of a member, of a natural the constituents it names."""
     parts = packaged_standards().constituents.get(cas, {})
-    return {
+    counted = {
         standard.name: 1.0
         if cas in standard.members
         else math.fsum(percent for constituent, percent in parts.items() if constituent in standard.members) / 100
         for standard in packaged_standards().standards
     }
+    return {name: part for name, part in counted.items() if part}
 
 
 def _over(name: str, amounts: Mapping[str, float], allowed: float | None, product: Product) -> Iterator[Violation]:

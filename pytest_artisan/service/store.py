@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from pytest_artisan.fragrance.experiments import Checkpoint
+from pytest_artisan.settings import SettingsError, one_line
 
 _TABLES = sql.MetaData()
 _EXPERIMENTS = sql.Table(
@@ -35,17 +36,31 @@ _CHECKPOINTS = sql.Table(
 )
 
 
+class StoreError(SettingsError):
+    """A database that can not be used."""
+
+
 class DatabaseStore:
     """A `fragrance.experiments.Store` by SQLAlchemy; `url` such as `sqlite:///artisan.db`. Close it when done.
 
-    Every call is one transaction. SQLite writes ahead of its file and waits for the disk at each commit.
+    Every call is one transaction. SQLite writes ahead of its file and waits for the disk at each commit. Raises
+    StoreError where the database can not be opened, with one line that holds no password.
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sql.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sql.event.listen(self._engine, "connect", _write_ahead)
-        _TABLES.create_all(self._engine)
+        try:
+            address = sql.make_url(url)
+            self._engine = sql.create_engine(address)
+            if self._engine.dialect.name == "sqlite":
+                sql.event.listen(self._engine, "connect", _write_ahead)
+            _TABLES.create_all(self._engine)
+        except ArgumentError as error:
+            # The text may hold a password, so it is not told.
+            raise StoreError(f"the database's URL can not be read: {error}") from None
+        except (SQLAlchemyError, ImportError) as error:
+            cause = getattr(error, "orig", None) or error
+            shown = address.render_as_string(hide_password=True)
+            raise StoreError(one_line(f"database {shown}: {cause}")) from None
 
     def close(self) -> None:
         self._engine.dispose()

@@ -57,7 +57,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sum_deviation": 0.01,
         "session_limit": "15min",
     },
-    "e2e_evolution": {"options": 3, "kl": 0.03, "session_limit": "20min"},
+    "e2e_evolution": {"options": 3, "kl": 0.03, "rise": 0.1, "effect": 0.5, "session_limit": "20min"},
     "load_smoke": {"rps": 10, "duration": "30s", "p95_ms": 2500, "errors_pct": 1},
     "security": {"critical": 0, "known_exploited": 0, "malware": 0},
     "smoke": {"min_items": 1},

@@ -319,6 +319,8 @@ def other(key: str, value: object) -> object:
         return "package.module:factory"
     if isinstance(value, str):
         return "77min"
+    if isinstance(value, float) and 0 < value < 1:
+        return value / 2
     if isinstance(value, int | float):
         return value + 1 if value else 1
     return ["other"]

@@ -16,7 +16,7 @@ Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDAr
 class SideBySide:
     """`num_envs` environments; one that is done starts anew in its next step, which its action does not reach."""
 
-    metadata: Mapping[str, Any] = {"autoreset_mode": "NextStep"}  # noqa: RUF012 - as Gymnasium has it
+    metadata: Mapping[str, Any] = {"autoreset_mode": "NextStep"}
     horizon: ClassVar[int]
     single_observation_space: Any
     single_action_space: Any
@@ -60,10 +60,11 @@ class Pendulum(SideBySide):
 
     horizon = 200
     single_observation_space = SimpleNamespace(shape=(3,))
-    single_action_space = SimpleNamespace(shape=(1,), low=np.float32([-2]), high=np.float32([2]))
+    single_action_space = SimpleNamespace(shape=(1,), low=-2.0, high=2.0)
 
     def starts(self, count: int) -> Floats:
-        return self._rng.uniform([[-np.pi], [-1]], [[np.pi], [1]], (2, count))
+        angles, speeds = self._rng.uniform(-1, 1, (2, count))
+        return np.stack((np.pi * angles, speeds))
 
     def observe(self) -> Floats:
         angle, speed = self.state

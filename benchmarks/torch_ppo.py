@@ -68,7 +68,9 @@ def train(environment: Environment, seed: int, own: Settings, updates: int) -> C
             ended = torch.as_tensor(answer[2]).float()
             steps.append((seen, actions, logs, values, torch.as_tensor(answer[1]), ended, done.float(), 1 - anew))
             seen, anew = torch.as_tensor(answer[0]), done.float()
-        _learn(agent, adam, [torch.stack(column) for column in zip(*steps, strict=True)], seen, own, update / updates, rng)
+        _learn(
+            agent, adam, [torch.stack(column) for column in zip(*steps, strict=True)], seen, own, update / updates, rng
+        )
     return lambda observations: _preferred(agent, observations)
 
 

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 Array = NDArray[np.floating]
 
 _ACTOR, _CRITIC = 0, 1
+# Batches of so many different sizes are made room for at a time.
+_SIZES = 4
 _GAINS = {_ACTOR: 0.01, _CRITIC: 1.0}
 
 
@@ -48,6 +50,7 @@ class ActorCritic:
             for which in (_ACTOR, _CRITIC):
                 weights[which] = _orthogonal(rng, *weights.shape[1:]) * (_GAINS[which] if last else np.sqrt(2))
         self._seen: list[Array] = []
+        self._room: dict[int, tuple[list[Array], ...]] = {}
 
     def act(self, observations: Array) -> Array:
         """The policy's numbers (B, outputs) alone."""
@@ -64,8 +67,8 @@ class ActorCritic:
         *hidden, (weights, biases) = self._layers
         layer = observations
         self._seen = [layer]
-        for inner, bias in hidden:
-            layer = np.matmul(layer, inner)
+        for (inner, bias), room in zip(hidden, self._rooms(len(observations))[0], strict=True):
+            layer = np.matmul(layer, inner, out=room)
             layer += bias
             np.tanh(layer, out=layer)
             self._seen.append(layer)
@@ -74,7 +77,10 @@ class ActorCritic:
         return outputs[_ACTOR], outputs[_CRITIC, :, 0]
 
     def backward(self, by_outputs: Array, by_values: Array, by_free: Array) -> None:
-        """Set `gradient` from a loss's derivatives by the last `forward`'s outputs (B, outputs) and values (B,)."""
+        """Set `gradient` from a loss's derivatives by the last `forward`'s outputs (B, outputs) and values (B,).
+
+        Once for each `forward`: it makes its room out of what that remembered.
+        """
         delta = np.zeros((2, *by_outputs.shape), dtype=self.parameters.dtype)
         delta[_ACTOR], delta[_CRITIC, :, 0] = by_outputs, by_values
         self.free_gradient[:] = by_free
@@ -83,10 +89,22 @@ class ActorCritic:
             np.matmul(seen.swapaxes(-1, -2), delta, out=weights_slope)
             np.sum(delta, axis=1, keepdims=True, out=biases_slope)
             if place:
-                delta = np.matmul(delta, self._layers[place][0].swapaxes(-1, -2))
-                steepness = seen * seen
-                np.subtract(1, steepness, out=steepness)
-                delta *= steepness
+                room = self._rooms(delta.shape[1])[1][place - 1]
+                delta = np.matmul(delta, self._layers[place][0].swapaxes(-1, -2), out=room)
+                np.multiply(seen, seen, out=seen)
+                np.subtract(1, seen, out=seen)
+                delta *= seen
+
+    def _rooms(self, count: int) -> tuple[list[Array], ...]:
+        """Arrays (2, `count`, hidden) for each hidden layer and its derivatives: new ones would cost page faults."""
+        if count not in self._room:
+            if len(self._room) == _SIZES:
+                self._room.clear()
+            sizes = [weights.shape[2] for weights, _ in self._layers[:-1]]
+            self._room[count] = tuple(
+                [np.empty((2, count, size), dtype=self.parameters.dtype) for size in sizes] for _ in range(2)
+            )
+        return self._room[count]
 
 
 def _views(vector: Array, shapes: Sequence[tuple[int, ...]]) -> tuple[list[tuple[Array, Array]], Array]:

@@ -62,7 +62,9 @@ class Categorical:
 
     def sample(self, numbers: Array, free: Array, rng: np.random.Generator) -> Array:
         # The largest of logits with Gumbel noise is a draw from their softmax.
-        return np.asarray((numbers - np.log(rng.standard_exponential(numbers.shape, numbers.dtype))).argmax(axis=1))
+        drawn = rng.standard_exponential(numbers.shape, numbers.dtype)
+        # In few digits a draw can be 0, where the logarithm ends.
+        return np.asarray((numbers - np.log(np.maximum(drawn, np.finfo(numbers.dtype).tiny))).argmax(axis=1))
 
     def mode(self, numbers: Array, free: Array) -> Array:
         return np.asarray(numbers.argmax(axis=1))

@@ -83,7 +83,7 @@ class Categorical:
 
     def divergence(self, before: Array, free_before: Array, now: Array, free_now: Array) -> Array:
         logs = _log_softmax(before)
-        return np.asarray((np.exp(logs) * (logs - _log_softmax(now))).sum(axis=1))
+        return _not_negative((np.exp(logs) * (logs - _log_softmax(now))).sum(axis=1))
 
 
 class Gaussian:
@@ -112,8 +112,9 @@ class Gaussian:
         return Judged(-0.5 * squares.sum(axis=1) - logs, entropy, slopes)
 
     def divergence(self, before: Array, free_before: Array, now: Array, free_now: Array) -> Array:
-        ratio, off = np.exp(2 * (free_before - free_now)), (before - now) * np.exp(-free_now)
-        return np.asarray(0.5 * (ratio - 1 - np.log(ratio) + off * off).sum(axis=1))
+        # Of the squared ratio of the deviations; equal ones nearly cancel out.
+        log_ratio, off = 2 * (free_before - free_now), (before - now) * np.exp(-free_now)
+        return np.asarray(0.5 * (np.expm1(log_ratio) - log_ratio + off * off).sum(axis=1))
 
 
 class Dirichlet:
@@ -151,7 +152,7 @@ class Dirichlet:
     def divergence(self, before: Array, free_before: Array, now: Array, free_now: Array) -> Array:
         old, new = _concentrations(before), _concentrations(now)
         off = digamma(old) - digamma(old.sum(axis=1, keepdims=True))
-        return np.asarray(_log_beta(new) - _log_beta(old) + ((old - new) * off).sum(axis=1))
+        return _not_negative(_log_beta(new) - _log_beta(old) + ((old - new) * off).sum(axis=1))
 
 
 def _log_softmax(logits: Array) -> Array:
@@ -165,3 +166,8 @@ def _concentrations(numbers: Array) -> Array:
 
 def _log_beta(alpha: Array) -> Array:
     return np.asarray(log_gamma(alpha).sum(axis=1) - log_gamma(alpha.sum(axis=1)))
+
+
+def _not_negative(divergence: Array) -> Array:
+    """Rounding apart, a divergence is never below 0."""
+    return np.maximum(divergence, 0)

@@ -131,7 +131,7 @@ class Dirichlet:
         return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
 
     def mode(self, numbers: Array, free: Array) -> Array:
-        above = _concentrations(numbers) - 1
+        above = _softplus(numbers)
         return np.asarray(above / above.sum(axis=1, keepdims=True))
 
     def judge(self, numbers: Array, free: Array, actions: Array) -> Judged:
@@ -160,8 +160,13 @@ def _log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def _softplus(numbers: Array) -> Array:
+    """In double precision, where it ends only for numbers that no network gives."""
+    return np.logaddexp(0, numbers, dtype=np.float64)
+
+
 def _concentrations(numbers: Array) -> Array:
-    return np.asarray(1 + np.logaddexp(0, numbers))
+    return np.asarray(1 + _softplus(numbers))
 
 
 def _log_beta(alpha: Array) -> Array:

@@ -88,8 +88,9 @@ class Guard:
         if metrics.episodes < 2 or len(self._returns) < self._bounds.enough:
             return ""
         level = fmean(level for level, _ in self._returns)
-        spread = fmean(error**2 for _, error in self._returns) / len(self._returns)
-        error = math.sqrt(metrics.return_error**2 + spread)
+        usual = fmean(error**2 for _, error in self._returns)
+        # Few episodes that happen to be alike say little about the noise.
+        error = math.sqrt(max(metrics.return_error**2, usual) + usual / len(self._returns))
         if level - metrics.episode_return <= self._bounds.deviations * error:
             return ""
         return f"return {metrics.episode_return:.4g} fell from {level:.4g}, by more than {self._bounds.deviations:g} x {error:.4g}"

@@ -43,6 +43,8 @@ class Guard:
         self.good = trainer.state()
         self._losses: deque[float] = deque(maxlen=self._bounds.recent)
         self._returns: deque[tuple[float, float]] = deque(maxlen=self._bounds.recent)
+        # Whether the policy that acts is one that its successor's fall has brought back.
+        self._went_back = False
 
     def train(self) -> Metrics:
         """A rollout and an update; where that did harm, `rolled_back` of the metrics says what it was."""
@@ -52,6 +54,11 @@ class Guard:
         before = self.trainer.state()
         metrics = self.trainer.update(rollout)
         fallen = self._fallen(metrics)
+        if fallen and self._went_back:
+            # So does the policy that was good: it is the environment that has changed, and old returns say nothing.
+            self._returns.clear()
+            fallen = ""
+        self._went_back = bool(fallen)
         if not fallen:
             self.good = before
         cause = fallen or self._harm(metrics)
@@ -77,7 +84,7 @@ class Guard:
         except KeyError as error:
             raise CheckpointError(f"the checkpoint holds no {error}") from None
         self.trainer.restore(own)
-        self.good = own
+        self.good, self._went_back = own, False
         self._losses.clear()
         self._returns.clear()
         self._losses.extend(losses)

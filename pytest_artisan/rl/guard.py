@@ -80,15 +80,19 @@ class Guard:
         """Go on from `state`; raises CheckpointError, and changes nothing, where it does not fit."""
         own = dict(state)
         try:
-            losses, returns = own.pop(_LOSSES).tolist(), own.pop(_RETURNS).reshape(-1, 2).tolist()
+            losses, returns = own.pop(_LOSSES), own.pop(_RETURNS)
         except KeyError as error:
             raise CheckpointError(f"the checkpoint holds no {error}") from None
+        for name, levels, axes in ((_LOSSES, losses, ()), (_RETURNS, returns, (2,))):
+            fits = levels.dtype == np.float64 and levels.ndim > 0 and levels.shape[1:] == axes
+            if not fits or not np.isfinite(levels).all():
+                raise CheckpointError(f"{name} of the checkpoint are not finite numbers, one row for each update")
         self.trainer.restore(own)
         self.good, self._went_back = own, False
         self._losses.clear()
         self._returns.clear()
-        self._losses.extend(losses)
-        self._returns.extend((level, error) for level, error in returns)
+        self._losses.extend(losses.tolist())
+        self._returns.extend((level, error) for level, error in returns.tolist())
 
     def _fallen(self, metrics: Metrics) -> str:
         """Whether the policy that acted is worse than those before it, by more than noise explains."""

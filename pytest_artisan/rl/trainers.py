@@ -237,11 +237,11 @@ class Trainer(ABC):
     def restore(self, state: State) -> None:
         """Go on from `state`, bit for bit; raises CheckpointError, and changes nothing, where it does not fit."""
         check_alike(state, self.state())
+        restore_generator(self.rng, state["generator"])
         self.network.parameters[:] = state["parameters"]
         self._adam.first[:], self._adam.second[:] = state["first"], state["second"]
         self._adam.steps, self.updates = map(int, state["counts"])
         self._scale.state, self._scale.returns = state["scale"].copy(), state["returns"].copy()
-        restore_generator(self.rng, state["generator"])
 
 
 class PPO(Trainer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -47,13 +48,20 @@ class Rollout:
 
 def policy_for(space: Any) -> Policy:
     """The policy for a Gymnasium action space: Discrete or a Box of one axis; raises ValueError for another."""
-    if hasattr(space, "n"):
+    if hasattr(space, "n") and space.shape == ():
         if getattr(space, "start", 0):
             raise ValueError(f"{space}: choices that start at 0 are supported")
         return Categorical(int(space.n))
     if hasattr(space, "low") and len(space.shape) == 1:
         return Gaussian(space.shape[0])
     raise ValueError(f"{space}: Discrete and Box with one axis are supported")
+
+
+def inputs_of(space: Any) -> int:
+    """How many numbers an observation of this Gymnasium space is; raises ValueError where it is no array."""
+    if space.shape is None:
+        raise ValueError(f"{space}: observations that are one array are supported")
+    return math.prod(space.shape)
 
 
 class Collector:

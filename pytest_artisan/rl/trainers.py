@@ -15,7 +15,7 @@ from pytest_artisan.rl.checkpoints import State, check_alike, generator_state, r
 from pytest_artisan.rl.networks import ActorCritic, Array
 from pytest_artisan.rl.optimization import Adam, Schedule, clip_norm
 from pytest_artisan.rl.policies import Policy
-from pytest_artisan.rl.rollouts import Collector, Environment, Rollout, policy_for
+from pytest_artisan.rl.rollouts import Collector, Environment, Rollout, inputs_of, policy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Trainer(ABC):
         self.settings = settings or Settings()
         self.rng = np.random.Generator(np.random.SFC64(seed))
         self.policy = policy or policy_for(environment.single_action_space)
-        inputs = int(np.prod(environment.single_observation_space.shape))
+        inputs = inputs_of(environment.single_observation_space)
         self.network = ActorCritic(inputs, self.settings.hidden, self.policy.outputs, self.rng, free=self.policy.free)
         self._adam = Adam(self.network.parameters)
         self._scale = RewardScale(environment.num_envs, self.settings.discount)

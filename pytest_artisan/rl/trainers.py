@@ -171,7 +171,8 @@ class Trainer(ABC):
         settings, valid = self.settings, rollout.valid
         rewards = rollout.rewards
         if settings.scale_rewards:
-            rewards = self._scale(rewards, rollout.terminated | rollout.truncated).astype(rewards.dtype)
+            ended = rollout.terminated | rollout.truncated
+            rewards = self._scale(rewards, ended, valid).astype(rewards.dtype)
         advantages = generalized_advantages(
             rewards,
             rollout.values,

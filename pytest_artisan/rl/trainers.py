@@ -131,6 +131,7 @@ class Trainer(ABC):
     def restart(self) -> None:
         """Begin new episodes with the next rollout: the environment is no longer what it was."""
         self._collector.restart(int(self.rng.integers(2**31)))
+        self._scale.returns = np.zeros_like(self._scale.returns)
 
     def collect(self) -> Rollout:
         return self._collector.collect(self.network, self.policy, self.rng, self.settings.steps)

@@ -17,10 +17,15 @@ from pytest_artisan.rl.policies import Categorical, Gaussian, Policy
 class Environment(Protocol):
     """Environments side by side, as Gymnasium's vector API has them (`gymnasium.vector.VectorEnv`)."""
 
-    num_envs: int
-    metadata: Mapping[str, Any]
-    single_observation_space: Any
-    single_action_space: Any
+    # To be read alone, so that a type checker takes Gymnasium's own environments, whose metadata are a dict.
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+    @property
+    def single_observation_space(self) -> Any: ...
+    @property
+    def single_action_space(self) -> Any: ...
 
     def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]: ...
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]: ...

@@ -43,12 +43,13 @@ class RewardScale:
         self.state = np.zeros(3)
         self.returns = np.zeros(environments)
 
-    def __call__(self, rewards: Array, ended: Flags) -> Array:
-        """Scaled rewards (T, N) of the next T steps; `ended` (T, N) where an episode ended."""
+    def __call__(self, rewards: Array, ended: Flags, valid: Flags | None = None) -> Array:
+        """Scaled rewards (T, N) of the next T steps; `ended` (T, N) where an episode ended, `valid` (T, N) what counts."""
         seen = np.empty(rewards.shape)
         for step, reward in enumerate(rewards):
             self.returns = seen[step] = self.returns * self._discount + reward
             self.returns = np.where(ended[step], 0, self.returns)
+        seen = seen.ravel() if valid is None else seen[valid]
         count, mean, squares = self.state
         both, off = count + seen.size, seen.mean() - mean
         squares += ((seen - seen.mean()) ** 2).sum() + off * off * count * seen.size / both

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ State = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 _MAGIC = b"artisan-checkpoint-1\n"
 _DIGEST = hashlib.sha256().digest_size
+# What numpy and zipfile raise for content that fits its digest, and is not what `pack` writes.
+_UNREADABLE = (ValueError, TypeError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 class CheckpointError(ValueError):
@@ -35,8 +38,12 @@ def unpack(checkpoint: bytes) -> State:
         raise CheckpointError("the checkpoint is damaged: its digest does not fit its content")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            state = dict(arrays)
+        # A member that is no array comes as bytes.
+        if not all(isinstance(array, np.ndarray) for array in state.values()):
+            raise ValueError("it holds more than arrays")
+        return state
+    except _UNREADABLE as error:
         raise CheckpointError(f"the checkpoint can not be read: {error}") from None
 
 
@@ -44,7 +51,7 @@ def check_alike(state: State, own: State) -> None:
     """Raise CheckpointError where `state` is not one of a trainer like that of `own`, or holds what is not finite."""
     if state.keys() != own.keys():
         raise CheckpointError(f"the checkpoint holds {', '.join(sorted(state))}, not {', '.join(sorted(own))}")
-    if state["algorithm"] != own["algorithm"]:
+    if not np.array_equal(state["algorithm"], own["algorithm"]):
         raise CheckpointError(f"the checkpoint is one of {state['algorithm']}, not of {own['algorithm']}")
     for name, array in own.items():
         if name not in ("algorithm", "generator") and (
@@ -72,5 +79,5 @@ def restore_generator(rng: np.random.Generator, state: np.ndarray[Any, np.dtype[
             for name, value in saved["state"].items()
         }
         rng.bit_generator.state = saved
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"the generator's state can not be read: {error}") from None

@@ -43,6 +43,8 @@ class Guard:
         self.good = trainer.state()
         self._losses: deque[float] = deque(maxlen=self._bounds.recent)
         self._returns: deque[tuple[float, float]] = deque(maxlen=self._bounds.recent)
+        # Whether the policy that acts is one that its successor's fall has brought back.
+        self._went_back = False
 
     def train(self) -> Metrics:
         """A rollout and an update; where that did harm, `rolled_back` of the metrics says what it was."""
@@ -52,6 +54,11 @@ class Guard:
         before = self.trainer.state()
         metrics = self.trainer.update(rollout)
         fallen = self._fallen(metrics)
+        if fallen and self._went_back:
+            # So does the policy that was good: it is the environment that has changed, and old returns say nothing.
+            self._returns.clear()
+            fallen = ""
+        self._went_back = bool(fallen)
         if not fallen:
             self.good = before
         cause = fallen or self._harm(metrics)
@@ -73,23 +80,28 @@ class Guard:
         """Go on from `state`; raises CheckpointError, and changes nothing, where it does not fit."""
         own = dict(state)
         try:
-            losses, returns = own.pop(_LOSSES).tolist(), own.pop(_RETURNS).reshape(-1, 2).tolist()
+            losses, returns = own.pop(_LOSSES), own.pop(_RETURNS)
         except KeyError as error:
             raise CheckpointError(f"the checkpoint holds no {error}") from None
+        for name, levels, axes in ((_LOSSES, losses, ()), (_RETURNS, returns, (2,))):
+            fits = levels.dtype == np.float64 and levels.ndim > 0 and levels.shape[1:] == axes
+            if not fits or not np.isfinite(levels).all():
+                raise CheckpointError(f"{name} of the checkpoint are not finite numbers, one row for each update")
         self.trainer.restore(own)
-        self.good = own
+        self.good, self._went_back = own, False
         self._losses.clear()
         self._returns.clear()
-        self._losses.extend(losses)
-        self._returns.extend((level, error) for level, error in returns)
+        self._losses.extend(losses.tolist())
+        self._returns.extend((level, error) for level, error in returns.tolist())
 
     def _fallen(self, metrics: Metrics) -> str:
         """Whether the policy that acted is worse than those before it, by more than noise explains."""
         if metrics.episodes < 2 or len(self._returns) < self._bounds.enough:
             return ""
         level = fmean(level for level, _ in self._returns)
-        spread = fmean(error**2 for _, error in self._returns) / len(self._returns)
-        error = math.sqrt(metrics.return_error**2 + spread)
+        usual = fmean(error**2 for _, error in self._returns)
+        # Few episodes that happen to be alike say little about the noise.
+        error = math.sqrt(max(metrics.return_error**2, usual) + usual / len(self._returns))
         if level - metrics.episode_return <= self._bounds.deviations * error:
             return ""
         return f"return {metrics.episode_return:.4g} fell from {level:.4g}, by more than {self._bounds.deviations:g} x {error:.4g}"

@@ -62,7 +62,9 @@ class Categorical:
 
     def sample(self, numbers: Array, free: Array, rng: np.random.Generator) -> Array:
         # The largest of logits with Gumbel noise is a draw from their softmax.
-        return np.asarray((numbers - np.log(rng.standard_exponential(numbers.shape, numbers.dtype))).argmax(axis=1))
+        drawn = rng.standard_exponential(numbers.shape, numbers.dtype)
+        # In few digits a draw can be 0, where the logarithm ends.
+        return np.asarray((numbers - np.log(np.maximum(drawn, np.finfo(numbers.dtype).tiny))).argmax(axis=1))
 
     def mode(self, numbers: Array, free: Array) -> Array:
         return np.asarray(numbers.argmax(axis=1))
@@ -81,7 +83,7 @@ class Categorical:
 
     def divergence(self, before: Array, free_before: Array, now: Array, free_now: Array) -> Array:
         logs = _log_softmax(before)
-        return np.asarray((np.exp(logs) * (logs - _log_softmax(now))).sum(axis=1))
+        return _not_negative((np.exp(logs) * (logs - _log_softmax(now))).sum(axis=1))
 
 
 class Gaussian:
@@ -110,8 +112,9 @@ class Gaussian:
         return Judged(-0.5 * squares.sum(axis=1) - logs, entropy, slopes)
 
     def divergence(self, before: Array, free_before: Array, now: Array, free_now: Array) -> Array:
-        ratio, off = np.exp(2 * (free_before - free_now)), (before - now) * np.exp(-free_now)
-        return np.asarray(0.5 * (ratio - 1 - np.log(ratio) + off * off).sum(axis=1))
+        # Of the squared ratio of the deviations; equal ones nearly cancel out.
+        log_ratio, off = 2 * (free_before - free_now), (before - now) * np.exp(-free_now)
+        return np.asarray(0.5 * (np.expm1(log_ratio) - log_ratio + off * off).sum(axis=1))
 
 
 class Dirichlet:
@@ -128,7 +131,7 @@ class Dirichlet:
         return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
 
     def mode(self, numbers: Array, free: Array) -> Array:
-        above = _concentrations(numbers) - 1
+        above = _softplus(numbers)
         return np.asarray(above / above.sum(axis=1, keepdims=True))
 
     def judge(self, numbers: Array, free: Array, actions: Array) -> Judged:
@@ -149,7 +152,7 @@ class Dirichlet:
     def divergence(self, before: Array, free_before: Array, now: Array, free_now: Array) -> Array:
         old, new = _concentrations(before), _concentrations(now)
         off = digamma(old) - digamma(old.sum(axis=1, keepdims=True))
-        return np.asarray(_log_beta(new) - _log_beta(old) + ((old - new) * off).sum(axis=1))
+        return _not_negative(_log_beta(new) - _log_beta(old) + ((old - new) * off).sum(axis=1))
 
 
 def _log_softmax(logits: Array) -> Array:
@@ -157,9 +160,19 @@ def _log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def _softplus(numbers: Array) -> Array:
+    """In double precision, where it ends only for numbers that no network gives."""
+    return np.logaddexp(0, numbers, dtype=np.float64)
+
+
 def _concentrations(numbers: Array) -> Array:
-    return np.asarray(1 + np.logaddexp(0, numbers))
+    return np.asarray(1 + _softplus(numbers))
 
 
 def _log_beta(alpha: Array) -> Array:
     return np.asarray(log_gamma(alpha).sum(axis=1) - log_gamma(alpha.sum(axis=1)))
+
+
+def _not_negative(divergence: Array) -> Array:
+    """Rounding apart, a divergence is never below 0."""
+    return np.maximum(divergence, 0)

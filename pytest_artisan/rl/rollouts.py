@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,10 +17,15 @@ from pytest_artisan.rl.policies import Categorical, Gaussian, Policy
 class Environment(Protocol):
     """Environments side by side, as Gymnasium's vector API has them (`gymnasium.vector.VectorEnv`)."""
 
-    num_envs: int
-    metadata: Mapping[str, Any]
-    single_observation_space: Any
-    single_action_space: Any
+    # To be read alone, so that a type checker takes Gymnasium's own environments, whose metadata are a dict.
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+    @property
+    def single_observation_space(self) -> Any: ...
+    @property
+    def single_action_space(self) -> Any: ...
 
     def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]: ...
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]: ...
@@ -47,13 +53,20 @@ class Rollout:
 
 def policy_for(space: Any) -> Policy:
     """The policy for a Gymnasium action space: Discrete or a Box of one axis; raises ValueError for another."""
-    if hasattr(space, "n"):
+    if hasattr(space, "n") and space.shape == ():
         if getattr(space, "start", 0):
             raise ValueError(f"{space}: choices that start at 0 are supported")
         return Categorical(int(space.n))
     if hasattr(space, "low") and len(space.shape) == 1:
         return Gaussian(space.shape[0])
     raise ValueError(f"{space}: Discrete and Box with one axis are supported")
+
+
+def inputs_of(space: Any) -> int:
+    """How many numbers an observation of this Gymnasium space is; raises ValueError where it is no array."""
+    if space.shape is None:
+        raise ValueError(f"{space}: observations that are one array are supported")
+    return math.prod(space.shape)
 
 
 class Collector:

@@ -15,7 +15,7 @@ from pytest_artisan.rl.checkpoints import State, check_alike, generator_state, r
 from pytest_artisan.rl.networks import ActorCritic, Array
 from pytest_artisan.rl.optimization import Adam, Schedule, clip_norm
 from pytest_artisan.rl.policies import Policy
-from pytest_artisan.rl.rollouts import Collector, Environment, Rollout, policy_for
+from pytest_artisan.rl.rollouts import Collector, Environment, Rollout, inputs_of, policy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Trainer(ABC):
         self.settings = settings or Settings()
         self.rng = np.random.Generator(np.random.SFC64(seed))
         self.policy = policy or policy_for(environment.single_action_space)
-        inputs = int(np.prod(environment.single_observation_space.shape))
+        inputs = inputs_of(environment.single_observation_space)
         self.network = ActorCritic(inputs, self.settings.hidden, self.policy.outputs, self.rng, free=self.policy.free)
         self._adam = Adam(self.network.parameters)
         self._scale = RewardScale(environment.num_envs, self.settings.discount)
@@ -131,6 +131,7 @@ class Trainer(ABC):
     def restart(self) -> None:
         """Begin new episodes with the next rollout: the environment is no longer what it was."""
         self._collector.restart(int(self.rng.integers(2**31)))
+        self._scale.returns = np.zeros_like(self._scale.returns)
 
     def collect(self) -> Rollout:
         return self._collector.collect(self.network, self.policy, self.rng, self.settings.steps)
@@ -171,7 +172,8 @@ class Trainer(ABC):
         settings, valid = self.settings, rollout.valid
         rewards = rollout.rewards
         if settings.scale_rewards:
-            rewards = self._scale(rewards, rollout.terminated | rollout.truncated).astype(rewards.dtype)
+            ended = rollout.terminated | rollout.truncated
+            rewards = self._scale(rewards, ended, valid).astype(rewards.dtype)
         advantages = generalized_advantages(
             rewards,
             rollout.values,
@@ -237,11 +239,11 @@ class Trainer(ABC):
     def restore(self, state: State) -> None:
         """Go on from `state`, bit for bit; raises CheckpointError, and changes nothing, where it does not fit."""
         check_alike(state, self.state())
+        restore_generator(self.rng, state["generator"])
         self.network.parameters[:] = state["parameters"]
         self._adam.first[:], self._adam.second[:] = state["first"], state["second"]
         self._adam.steps, self.updates = map(int, state["counts"])
         self._scale.state, self._scale.returns = state["scale"].copy(), state["returns"].copy()
-        restore_generator(self.rng, state["generator"])
 
 
 class PPO(Trainer):

@@ -372,7 +372,8 @@ def learnt(make: Callable[[], Trainer], updates: int = 3) -> tuple[bytes, list[M
 @pytest.mark.parametrize("kind", [PPO, REINFORCE])
 def test_the_same_seed_gives_the_same_bytes(kind: type[Trainer]) -> None:
     def make(seed: int = 7) -> Trainer:
-        return kind(walks(AutoresetMode.NEXT_STEP), seed, Settings(steps=STEPS, hidden=(8,)))
+        environment = gymnasium.make_vec("CartPole-v1", num_envs=3, vectorization_mode="vector_entry_point")
+        return kind(environment, seed, Settings(steps=STEPS, hidden=(8,)))
 
     assert learnt(make) == learnt(make)
     assert learnt(make) != learnt(lambda: make(8))

@@ -106,6 +106,27 @@ def test_the_gradient_is_that_of_the_loss_of_the_paper(
     assert all(np.abs(slopes[a:b]).max() > 1e-3 for a, b in pairwise(ends) if a < b)
 
 
+def test_a_step_follows_no_more_of_the_gradient_than_is_allowed() -> None:
+    chosen = Settings(epochs=1, minibatch=99, hidden=(5,), scale_rewards=False, gradient_norm=0.25)
+    trainer = trainer_of(PPO, chosen, dtype=np.float64)
+    metrics = trainer.update(rollout_of(trainer))
+    assert metrics.gradient_norm > 0.3
+    assert np.linalg.norm(trainer.network.gradient) == pytest.approx(0.25)
+    assert_allclose(trainer._adam.first, 0.1 * trainer.network.gradient)
+
+
+def test_epochs_end_by_the_mean_divergence_of_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = trainer_of(PPO, Settings(epochs=9, minibatch=12, most_kl=0.02))
+    step, divergences = trainer._step, iter([0.0, 0.0, 0.039, 0.0, 0.0, 0.041, 0.0, 0.0])
+    monkeypatch.setattr(trainer, "_step", lambda *given: step(*given)._replace(kl=next(divergences)))
+    assert trainer.update(rollout_of(trainer)).epochs == 3
+
+
+def test_weights_start_with_either_sign() -> None:
+    corners = [ActorCritic(4, (4,), 2, np.random.default_rng(seed)).parameters[0] for seed in range(200)]
+    assert 70 < np.sum(np.array(corners) > 0) < 130
+
+
 @pytest.mark.parametrize("hidden", [(), (8,), (3, 16), (16, 4, 9)])
 def test_weights_start_orthogonal_and_biases_at_0(hidden: tuple[int, ...]) -> None:
     network = ActorCritic(6, hidden, 4, np.random.default_rng(1), free=[0.5, -0.5], dtype=np.float64)

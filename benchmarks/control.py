@@ -1,120 +1,153 @@
-"""Pendulum and Acrobot, many side by side in numpy: Gymnasium's own numbers through Gymnasium's vector API."""
+"""Gymnasium's pendulum and acrobot for many environments side by side, as arrays.
+
+Gymnasium brings a cart pole of that kind alone. These two take the same steps as its `Pendulum-v1` and `Acrobot-v1`, which
+`tests/test_control.py` compares, and speak its vector API.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.vector import AutoresetMode
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Answer = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+Flags = NDArray[np.bool_]
 
 
-class SideBySide:
-    """`num_envs` environments; one that is done starts anew in its next step, which its action does not reach."""
+class SideBySide(ABC):
+    """`num_envs` environments; `states` (size, num_envs) may be set, `taken` (num_envs,) counts the steps of an episode.
 
-    metadata: Mapping[str, Any] = {"autoreset_mode": "NextStep"}
-    horizon: ClassVar[int]
-    single_observation_space: Any
-    single_action_space: Any
+    One that is done starts anew in the step after, which takes no action of it and has no reward.
+    """
+
+    single_observation_space: Space[Any]
+    single_action_space: Space[Any]
+    # Steps after which an episode is cut off.
+    most_steps: ClassVar[int]
 
     def __init__(self, num_envs: int) -> None:
         self.num_envs = num_envs
+        self.metadata: Mapping[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self._rng = np.random.default_rng()
 
     def reset(self, *, seed: int | None = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        self._rng = np.random.default_rng(seed)
-        self.state = self.starts(self.num_envs)
-        self.steps = np.zeros(self.num_envs, dtype=int)
-        self._done = np.zeros(self.num_envs, dtype=bool)
-        return self.observe().astype(np.float32), {}
+        """Observations (num_envs, size) of new episodes; without a seed the generator goes on."""
+        if seed is not None:
+            self._rng = np.random.default_rng(seed)
+        self.states = self._start(self.num_envs)
+        self.taken = np.zeros(self.num_envs, dtype=np.intp)
+        self._done: Flags = np.zeros(self.num_envs, dtype=bool)
+        return self._observe(), {}
 
-    def step(self, actions: Any) -> Answer:
-        rewards, terminated = self.move(np.asarray(actions))
-        self.steps += 1
-        truncated = self.steps >= self.horizon
-        if self._done.any():
-            fresh = self._done
-            self.state[:, fresh] = self.starts(int(fresh.sum()))
-            self.steps[fresh], rewards[fresh], terminated[fresh], truncated[fresh] = 0, 0, False, False
+    def step(self, actions: ArrayLike) -> tuple[NDArray[np.float32], Floats, Flags, Flags, dict[str, Any]]:
+        """Observations (num_envs, size), rewards, terminated and truncated, (num_envs,) each."""
+        anew = self._done
+        rewards, terminated = self._move(np.asarray(actions))
+        self.taken += 1
+        truncated = self.taken >= self.most_steps
+        if anew.any():
+            self.states[:, anew] = self._start(int(anew.sum()))
+            self.taken[anew] = 0
+            rewards[anew], terminated[anew], truncated[anew] = 0, False, False
         self._done = terminated | truncated
-        return self.observe().astype(np.float32), rewards.astype(np.float32), terminated, truncated, {}
+        return self._observe(), rewards, terminated, truncated, {}
 
-    def starts(self, count: int) -> Floats:
-        """States (S, count) to start from."""
-        raise NotImplementedError
+    @abstractmethod
+    def _start(self, count: int) -> Floats:
+        """States (size, count) in which episodes begin."""
 
-    def observe(self) -> Floats:
-        """(N, O) of the present states."""
-        raise NotImplementedError
+    @abstractmethod
+    def _move(self, actions: NDArray[Any]) -> tuple[Floats, Flags]:
+        """Rewards and terminations (num_envs,) of a step, after which `states` are the next ones."""
 
-    def move(self, actions: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-        """Rewards and which ended."""
-        raise NotImplementedError
+    @abstractmethod
+    def _observe(self) -> NDArray[np.float32]: ...
 
 
 class Pendulum(SideBySide):
-    """Pendulum-v1: swing up and stay, with little force."""
+    """A rod to swing up and hold; states are angle (rad, 0 is up) and speed (rad/s), actions (num_envs, 1) torque (N m)."""
 
-    horizon = 200
-    single_observation_space = SimpleNamespace(shape=(3,))
-    single_action_space = SimpleNamespace(shape=(1,), low=-2.0, high=2.0)
+    most_steps = 200
+    _SPEED, _TORQUE, _SECONDS, _GRAVITY = 8.0, 2.0, 0.05, 10.0
+    _MOST = np.array([1, 1, _SPEED], dtype=np.float32)
+    single_observation_space = Box(-_MOST, _MOST)
+    single_action_space = Box(-_TORQUE, _TORQUE, (1,))
 
-    def starts(self, count: int) -> Floats:
-        angles, speeds = self._rng.uniform(-1, 1, (2, count))
-        return np.stack((np.pi * angles, speeds))
+    def _start(self, count: int) -> Floats:
+        most = np.array([[np.pi], [1.0]])
+        return self._rng.uniform(-most, most, (2, count))
 
-    def observe(self) -> Floats:
-        angle, speed = self.state
-        return np.column_stack((np.cos(angle), np.sin(angle), speed))
-
-    def move(self, actions: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-        angle, speed = self.state
-        force = np.clip(actions.reshape(-1), -2, 2)
-        upright = (angle + np.pi) % (2 * np.pi) - np.pi
-        rewards = -(upright**2 + 0.1 * speed**2 + 0.001 * force**2)
-        speed = np.clip(speed + (15 * np.sin(angle) + 3 * force) * 0.05, -8, 8)
-        self.state = np.stack((angle + 0.05 * speed, speed))
+    def _move(self, actions: NDArray[Any]) -> tuple[Floats, Flags]:
+        angle, speed = self.states
+        torque = np.clip(actions[:, 0], -self._TORQUE, self._TORQUE)
+        tilt = (angle + np.pi) % (2 * np.pi) - np.pi
+        rewards = -(tilt * tilt + 0.1 * (speed * speed) + 0.001 * (torque * torque))
+        # Mass and length are 1.
+        faster = speed + (1.5 * self._GRAVITY * np.sin(angle) + 3 * torque) * self._SECONDS
+        faster = np.clip(faster, -self._SPEED, self._SPEED)
+        self.states = np.stack((angle + faster * self._SECONDS, faster))
         return rewards, np.zeros(self.num_envs, dtype=bool)
+
+    def _observe(self) -> NDArray[np.float32]:
+        angle, speed = self.states
+        return np.stack((np.cos(angle), np.sin(angle), speed), axis=1, dtype=np.float32)
 
 
 class Acrobot(SideBySide):
-    """Acrobot-v1: swing two links above a line by turning the joint between them."""
+    """Two links, of which the joint between them is driven, to swing up.
 
-    horizon = 500
-    single_observation_space = SimpleNamespace(shape=(6,))
-    single_action_space = SimpleNamespace(n=3)
+    States are two angles (rad; the first from straight down, the second from the first) and their speeds (rad/s); actions
+    (num_envs,) 0, 1, 2 are torques of -1, 0, 1 N m.
+    """
 
-    def starts(self, count: int) -> Floats:
-        return self._rng.uniform(-0.1, 0.1, (4, count))
+    most_steps = 500
+    _SECONDS, _GRAVITY = 0.2, 9.8
+    _SPEEDS = np.array([[4 * np.pi], [9 * np.pi]])
+    _MOST = np.array([1, 1, 1, 1, 4 * np.pi, 9 * np.pi], dtype=np.float32)
+    single_observation_space = Box(-_MOST, _MOST)
+    single_action_space = Discrete(3)
 
-    def observe(self) -> Floats:
-        first, second, *speeds = self.state
-        return np.column_stack((np.cos(first), np.sin(first), np.cos(second), np.sin(second), *speeds))
+    def _start(self, count: int) -> Floats:
+        return self._rng.uniform(-0.1, 0.1, (4, count)).astype(np.float32).astype(np.float64)
 
-    def move(self, actions: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-        torque, state, step = actions - 1.0, self.state, 0.2
-        slope = _slope(state, torque)
-        second = _slope(state + step / 2 * slope, torque)
-        third = _slope(state + step / 2 * second, torque)
-        state = state + step / 6 * (slope + 2 * second + 2 * third + _slope(state + step * third, torque))
-        state[:2] = (state[:2] + np.pi) % (2 * np.pi) - np.pi
-        state[2:] = np.clip(state[2:], [[-4 * np.pi], [-9 * np.pi]], [[4 * np.pi], [9 * np.pi]])
-        self.state = state
-        ended = -np.cos(state[0]) - np.cos(state[1] + state[0]) > 1
-        return np.where(ended, 0.0, -1.0), ended
+    def _move(self, actions: NDArray[Any]) -> tuple[Floats, Flags]:
+        """A step of the classical Runge-Kutta method."""
+        torque, length, state = actions - 1.0, self._SECONDS, self.states
+        first = self._slope(state, torque)
+        second = self._slope(state + length / 2 * first, torque)
+        third = self._slope(state + length / 2 * second, torque)
+        fourth = self._slope(state + length * third, torque)
+        state = state + length / 6 * (first + 2 * second + 2 * third + fourth)
+        angles, speeds = state[:2], state[2:]
+        # Not the remainder: where nothing is to be turned back, no digit may change.
+        while (over := np.abs(angles) > np.pi).any():
+            angles -= over * np.copysign(2 * np.pi, angles)
+        np.clip(speeds, -self._SPEEDS, self._SPEEDS, out=speeds)
+        self.states = state
+        terminated = np.asarray(-np.cos(angles[0]) - np.cos(angles[1] + angles[0]) > 1)
+        return terminated - 1.0, terminated
 
+    def _slope(self, state: Floats, torque: Floats) -> Floats:
+        """Derivatives (4, num_envs) of the states by time: Sutton and Barto (1998), 11.3.
 
-def _slope(state: Floats, torque: Floats) -> Floats:
-    """How angles and speeds (4, N) change (Sutton and Barto 1998): links of length and mass 1, and of inertia 1."""
-    first, second, speed, turning = state
-    d1 = 0.25 + (1.25 + np.cos(second)) + 2
-    d2 = 0.25 + 0.5 * np.cos(second) + 1
-    pull = 0.5 * 9.8 * np.cos(first + second - np.pi / 2)
-    whole = -0.5 * turning**2 * np.sin(second) - turning * speed * np.sin(second)
-    whole += 1.5 * 9.8 * np.cos(first - np.pi / 2) + pull
-    bend = torque + d2 / d1 * whole - 0.5 * speed**2 * np.sin(second) - pull
-    bend /= 1.25 - d2**2 / d1
-    return np.stack((speed, turning, -(d2 * bend + whole) / d1, bend))
+        Masses, lengths and moments of inertia are 1, and centres of mass at 0.5, which the numbers here contain.
+        """
+        below, bend, speed, bending = state
+        cosine, sine = np.cos(bend), np.sin(bend)
+        inertia, coupling = 3.5 + cosine, 1.25 + 0.5 * cosine
+        pull = 0.5 * self._GRAVITY * np.sin(below + bend)
+        whole = pull + 1.5 * self._GRAVITY * np.sin(below) - sine * bending * (0.5 * bending + speed)
+        share = coupling / inertia
+        bent = (torque + share * whole - 0.5 * speed * speed * sine - pull) / (1.25 - coupling * share)
+        return np.stack((speed, bending, -(coupling * bent + whole) / inertia, bent))
+
+    def _observe(self) -> NDArray[np.float32]:
+        observed = np.empty((self.num_envs, 6), dtype=np.float32)
+        observed[:, 0:4:2], observed[:, 1:4:2] = np.cos(self.states[:2]).T, np.sin(self.states[:2]).T
+        observed[:, 4:] = self.states[2:].T
+        return observed

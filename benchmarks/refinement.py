@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ def main() -> None:
             flow = HouseFlow(Path(folder))
             offering, telling = [], []
             for number in range(ROUNDS):
-                offer, taken = timed(lambda: flow.options(algorithm))
+                offer, taken = timed(partial(flow.options, algorithm))
                 offering.append(taken)
                 said = offer.id, offer.options[number % 3].id, 1 + number % 5
-                telling.append(timed(lambda: flow.feedback(*said, algorithm))[1])
+                telling.append(timed(partial(flow.feedback, *said, algorithm))[1])
             flow.close()
         rows.append((algorithm, spread(offering[FIRST:]), spread(telling[FIRST:])))
     table(f"Milliseconds, {ROUNDS - FIRST} rounds; goals 50 and 20", ("algorithm", "options", "feedback"), rows)

@@ -27,7 +27,7 @@ class FormulaEnvironment:
 
     An observation (t + t + 4 + 1,) is how the formula smells (composition by odour family and note), the brief, the
     objectives and the part of the episode that is left. An action (t,) says how much more of each trait is wanted; the
-    materials move by what they smell of, and the nearest mixture within the limits is the next formula. One that the
+    materials move by what they smell of, and a mixture near them within the limits is the next formula. One that the
     limits hold where it is goes the opposite way instead. Where a single mixture is possible, nothing can change.
 
     A formula is worth 0 to 100 *points*: 50 for the brief (40 % of it the fit, 20 % each creativity, stability and

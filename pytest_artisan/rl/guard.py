@@ -34,8 +34,8 @@ class Guard:
     """A trainer whose harmful updates are undone.
 
     A policy counts as good once a rollout of it has shown its return: a rollout that falls short proves the update
-    *before* it wrong, so that the state to go back to is that before the one which has just been seen to fail. Losses
-    and returns are compared by differences, so that their signs do not matter. Raises ValueError, as does the trainer.
+    *before* it wrong, so that the state to go back to is that before the one which has just been seen to fail. Returns
+    are compared by their difference and losses with the size of recent ones, so that signs do not matter. Raises ValueError, as does the trainer.
     """
 
     def __init__(self, trainer: Trainer, bounds: Bounds | None = None) -> None:

@@ -45,9 +45,9 @@ from problems import PROBLEMS, Evaluate, Floats, Problem
 if TYPE_CHECKING:
     from pytest_artisan.moga.composition import Composition
 
-# A seed to objectives, to ranks, or to what was learnt.
-Run = Callable[[int], Any]
-Samples = Mapping[str, Sequence[tuple[float, Any]]]
+# A seed to objectives, or to ranks.
+Run = Callable[[int], NDArray[Any]]
+Samples = Mapping[str, Sequence[tuple[float, NDArray[Any]]]]
 Score = Callable[[NDArray[Any]], float]
 
 OURS = "pytest-artisan"
@@ -60,7 +60,7 @@ FEW, LEAST = 40, 0.01
 def interleaved(runs: Mapping[str, Run], rounds: int, warm: Mapping[str, Run] | None = None) -> Samples:
     """Seconds and result of every run in every round, in rotated order; `warm` runs once before, uncounted."""
     names = list(runs)
-    found: dict[str, list[tuple[float, Any]]] = {name: [] for name in names}
+    found: dict[str, list[tuple[float, NDArray[Any]]]] = {name: [] for name in names}
     for warming in (warm or runs).values():
         warming(0)
     for number in range(rounds):

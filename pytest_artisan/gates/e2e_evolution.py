@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
+from pytest_artisan.gates.gate import CheckEvidence, Gate, Project
+from pytest_artisan.gates.subjects import Runs, checks_of_subject
 from pytest_artisan.gates.tables import E2eEvolution
 
 
@@ -38,7 +38,7 @@ def _restarts(drill: bool, project: Project, table: E2eEvolution) -> CheckEviden
     return evidence.of_restarts(saboteurs.Damaged if drill else evidence.factory(project, table))
 
 
-_RUNS: tuple[tuple[str, Callable[[bool, Project, E2eEvolution], CheckEvidence]], ...] = (
+_RUNS: Runs = (
     ("steps", _steps),
     *(
         (f"{manner} rater, {algorithm}", partial(_rater, manner, algorithm))
@@ -59,8 +59,5 @@ GATE = Gate(
     "e2e_evolution",
     "DNA, evolution and feedback as one flow",
     E2eEvolution,
-    checks=tuple(
-        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None)
-        for name, run in _RUNS
-    ),
+    checks=checks_of_subject(_RUNS),
 )

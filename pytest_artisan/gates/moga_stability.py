@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
+from pytest_artisan.gates.gate import CheckEvidence, Gate, Project
+from pytest_artisan.gates.subjects import Runs, checks_of_subject
 from pytest_artisan.gates.tables import SEEDS, MogaStability
 
 
@@ -31,7 +31,7 @@ def _random_search(drill: bool, project: Project, table: MogaStability) -> Check
     return evidence.of_contests(saboteurs.RandomSearch if drill else evidence.factory(project, table), table)
 
 
-_RUNS: tuple[tuple[str, Callable[[bool, Project, MogaStability], CheckEvidence]], ...] = (
+_RUNS: Runs = (
     *((f"seed {seed}", partial(_seed, seed)) for seed in range(SEEDS)),
     ("same seed", _same_seed),
     ("random search", _random_search),
@@ -41,8 +41,5 @@ GATE = Gate(
     "moga_stability",
     "the optimizer stays sound",
     MogaStability,
-    checks=tuple(
-        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None)
-        for name, run in _RUNS
-    ),
+    checks=checks_of_subject(_RUNS),
 )

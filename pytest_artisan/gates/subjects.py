@@ -6,17 +6,31 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_artisan.gates.gate import NoEvidence, Project
+from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
+
+# Names of checks, and what each runs: whether it is a drill, the project and the gate's table come in.
+Runs = tuple[tuple[str, Callable[[bool, Project, Any], CheckEvidence]], ...]
 
 
-def load_factory(subject: str, root: Path) -> Callable[..., Any]:
+def checks_of_subject(runs: Runs) -> tuple[Check, ...]:
+    """Checks that are collected where the table names a subject."""
+    return tuple(
+        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None)
+        for name, run in runs
+    )
+
+
+def load_factory(subject: str | None, root: Path) -> Callable[..., Any]:
     """The factory `package.module:name`, which makes what a gate judges; the project's root is searched, too.
 
     Raises NoEvidence where there is none.
     """
+    if subject is None:
+        raise NoEvidence("no subject is configured")
     module, _, name = subject.partition(":")
     if str(root) not in sys.path:
         sys.path.append(str(root))

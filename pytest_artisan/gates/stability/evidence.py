@@ -155,6 +155,4 @@ def _volume(front: Floats, other: Floats) -> float:
 
 def factory(project: Project, table: MogaStability) -> Factory:
     """The optimizer's, as the policy names it; raises NoEvidence where there is none."""
-    if table.subject is None:
-        raise NoEvidence("no subject is configured")
     return load_factory(table.subject, project.root)

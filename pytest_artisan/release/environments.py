@@ -16,6 +16,8 @@ from pytest_artisan.settings import SettingsError, Table, artisan_table, as_tabl
 
 NAMES = ("dev", "stg", "prod")
 Name = Literal["dev", "stg", "prod"]
+_Model = Annotated[str, Meta(min_length=1, max_length=200)]
+_Seconds = Annotated[float, Meta(gt=0)]
 _Reference = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -30,16 +32,39 @@ class Database(Table, frozen=True):
 
 
 class Llm(Table, frozen=True):
-    """Base URLs of the ensemble's members, and the variable with their key."""
+    """The ensemble's members: base URLs, models, and the variable with their key.
 
-    qwen_endpoint: str = "http://127.0.0.1:8001/v1"
-    mistral_endpoint: str = "http://127.0.0.1:8002/v1"
-    llama_endpoint: str = "http://127.0.0.1:8003/v1"
+    Endpoints that are None are the local reference models, in dev alone. `cache_url`: a Redis server, None is this
+    process's memory; `cache_ttl_s`: None is the environment's own.
+    """
+
+    qwen_endpoint: str | None = None
+    mistral_endpoint: str | None = None
+    llama_endpoint: str | None = None
+    embedding_endpoint: str | None = None
+    qwen_model: _Model = "qwen"
+    mistral_model: _Model = "mistral"
+    llama_model: _Model = "llama"
+    embedding_model: _Model | None = None
+    fast_timeout_s: _Seconds = 8
+    balanced_timeout_s: _Seconds = 12
+    creative_timeout_s: _Seconds = 20
+    cache_url: str | None = None
+    cache_ttl_s: _Seconds | None = None
     key_env: _Reference | None = None
 
     def lint(self) -> Iterator[str]:
-        for field in ("qwen_endpoint", "mistral_endpoint", "llama_endpoint"):
-            yield from _url_complaints(field, getattr(self, field))
+        for field in ("qwen_endpoint", "mistral_endpoint", "llama_endpoint", "embedding_endpoint"):
+            url = getattr(self, field)
+            if url is not None:
+                yield from _url_complaints(field, url)
+        if self.cache_url is not None:
+            yield from _url_complaints("cache_url", self.cache_url, ("redis", "rediss"))
+        members = (self.qwen_endpoint, self.mistral_endpoint, self.llama_endpoint)
+        if None in members and any(members):
+            yield "names an endpoint for some members of the ensemble; name all three, or none for the local models"
+        if (self.embedding_endpoint is None) != (self.embedding_model is None):
+            yield "names one of embedding_endpoint and embedding_model, and needs both"
 
 
 class EnvironmentTable(Table, frozen=True):
@@ -61,10 +86,10 @@ class EnvironmentTable(Table, frozen=True):
             yield from (f"{name} {complaint}" for complaint in getattr(self, name).lint())
 
 
-def _url_complaints(field: str, url: str) -> Iterator[str]:
+def _url_complaints(field: str, url: str, schemes: tuple[str, ...] = ("http", "https")) -> Iterator[str]:
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         parts, sound = None, False
     if parts is not None and sound and "@" not in parts.netloc:
@@ -73,7 +98,7 @@ def _url_complaints(field: str, url: str) -> Iterator[str]:
         # Without the address: what could be a password is not repeated.
         yield f"{field}: an address must not hold credentials; name them by reference"
     else:
-        yield f"{field}: {url!r} is no http or https address"
+        yield f"{field}: {url!r} is no {' or '.join(schemes)} address"
 
 
 class Environment(msgspec.Struct, frozen=True):

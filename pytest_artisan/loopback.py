@@ -1,0 +1,93 @@
+"""ASGI apps behind real sockets on this machine, which end with whoever started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import uvicorn
+    from uvicorn._types import ASGIApplication
+
+HOST = "127.0.0.1"
+_START_S, _STOP_S = 10.0, 5.0
+
+
+def server_of(app: ASGIApplication | str, **settings: object) -> uvicorn.Server:
+    """A quiet server that has not started; an app is built where it is named, "package.module:factory"."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        lifespan="on",
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=2,
+        **settings,  # type: ignore[arg-type]  # checked by uvicorn itself
+    )
+    return uvicorn.Server(config)
+
+
+def bound(port: int = 0, host: str = HOST) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError where the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@contextmanager
+def served(app: ASGIApplication) -> Iterator[str]:
+    """The URL of an app that a thread of this process serves on a free port; it ends with the block."""
+    server, listener = server_of(app), bound()
+    ready = threading.Event()
+    # In a thread, uvicorn takes no signals; this one shows when it listens.
+    thread = threading.Thread(target=_serve, args=(server, listener, ready), daemon=True)
+    thread.start()
+    try:
+        if not ready.wait(_START_S) or not server.started:
+            raise RuntimeError("the server on loopback did not start")
+        yield f"http://{HOST}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(_STOP_S)
+        listener.close()
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket, ready: threading.Event) -> None:
+    started = server.startup
+
+    async def startup(sockets: list[socket.socket] | None = None) -> None:
+        await started(sockets)
+        ready.set()
+
+    server.startup = startup  # type: ignore[method-assign]
+    try:
+        server.run(sockets=[listener])
+    finally:
+        ready.set()
+
+
+def end_with_parent() -> None:
+    """End this process and its group when standard input ends: whoever started it holds the other end of that pipe."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -66,7 +66,7 @@ class WishBrief(_Schema):
     mood: Mood
     season: Season
     notes_preference: Annotated[dict[Family, Weight], WithJsonSchema(_WEIGHTS)]
-    forbidden_ingredients: Annotated[tuple[Ingredient, ...], Field(max_length=20)] = ()
+    forbidden_ingredients: Annotated[tuple[Ingredient, ...], Field(max_length=40)] = ()
     budget_tier: BudgetTier = "standard"
     target_profile: TargetProfile = "anyone"
     product_category: ProductCategory = "perfume"

@@ -32,6 +32,7 @@ class EnsembleSettings:
     ttl: float
     cache_url: str | None = None
     embedding: Endpoint | None = None
+    response_format: str = "json_schema"
 
 
 def settings_of(environment: Environment, local: EnsembleSettings | None = None) -> EnsembleSettings:
@@ -62,4 +63,5 @@ def settings_of(environment: Environment, local: EnsembleSettings | None = None)
     else:
         raise SettingsError("llm.qwen_endpoint is not set, and the local reference models do not run")
     timeouts = {mode: float(getattr(llm, f"{mode}_timeout_s")) for mode in MODES}
-    return EnsembleSettings(members, timeouts, llm.cache_ttl_s or _TTL[environment.env], llm.cache_url, embedding)
+    ttl = llm.cache_ttl_s or _TTL[environment.env]
+    return EnsembleSettings(members, timeouts, ttl, llm.cache_url, embedding, llm.response_format)

@@ -46,6 +46,7 @@ class Llm(Table, frozen=True):
     mistral_model: _Model = "mistral"
     llama_model: _Model = "llama"
     embedding_model: _Model | None = None
+    response_format: Literal["json_schema", "json_object", "text"] = "json_schema"
     fast_timeout_s: _Seconds = 8
     balanced_timeout_s: _Seconds = 12
     creative_timeout_s: _Seconds = 20

@@ -1,0 +1,109 @@
+"""HTTP to one endpoint of the OpenAI-compatible API: an answer in time and of its form, or a reason why not."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+from pytest_artisan.ensemble.breaker import Unavailable
+from pytest_artisan.ensemble.settings import Endpoint
+
+# The longest answer that is read.
+_MOST_BYTES = 256 * 1024
+# The request's own fault: the endpoint is well, and would say the same again.
+_REFUSALS = frozenset({400, 413, 422})
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+
+class Late(Unavailable):
+    """No whole answer came in time."""
+
+
+class Refused(Exception):
+    """The endpoint does not take this request."""
+
+
+class Message(msgspec.Struct):
+    content: str | None = None
+
+
+class Choice(msgspec.Struct):
+    message: Message
+
+
+class Completion(msgspec.Struct):
+    """The answer of /chat/completions, as far as it is read."""
+
+    choices: list[Choice]
+
+
+class Embedding(msgspec.Struct):
+    embedding: list[float]
+
+
+class Embeddings(msgspec.Struct):
+    """The answer of /embeddings, as far as it is read."""
+
+    data: list[Embedding]
+
+
+_Envelope = TypeVar("_Envelope", bound=msgspec.Struct)
+
+
+class Connection:
+    """Requests to an endpoint, one at a time or many; each has a deadline, and a bound on what it reads."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        # A proxy from the environment is for the world outside; what runs on this machine is asked directly.
+        outside = urlsplit(endpoint.url).hostname not in ("127.0.0.1", "localhost", "::1")
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        self.model = endpoint.model
+        self._client = httpx2.AsyncClient(
+            base_url=endpoint.url.rstrip("/") + "/", headers=headers, timeout=None, trust_env=outside
+        )
+
+    async def post(self, path: str, body: dict[str, Any], kind: type[_Envelope], seconds: float) -> _Envelope:
+        """The answer as a `kind`. Raises Unavailable (Late after `seconds`) and Refused."""
+        try:
+            async with asyncio.timeout(seconds):
+                return msgspec.json.decode(await self._read(path, body), type=kind)
+        except TimeoutError:
+            raise Late(f"no answer within {seconds:.3g} s") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from None
+        except msgspec.MsgspecError as error:
+            raise Unavailable(f"what it answered is not of its API: {error}") from None
+
+    async def _read(self, path: str, body: dict[str, Any]) -> bytes:
+        async with self._client.stream("POST", path, json=body) as response:
+            if response.status_code in _REFUSALS:
+                raise Refused(f"status {response.status_code}")
+            if response.status_code != httpx2.codes.OK:
+                passing = response.status_code in _PASSING
+                wait = _retry_after(response.headers)
+                raise Unavailable(f"status {response.status_code}", passing=passing, wait=wait)
+            content = bytearray()
+            async for part in response.aiter_bytes():
+                content += part
+                if len(content) > _MOST_BYTES:
+                    raise Unavailable(f"more than {_MOST_BYTES} bytes", passing=False)
+            return bytes(content)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _retry_after(headers: httpx2.Headers) -> float:
+    """Seconds; 0 where nobody asks for a pause, or in a form that nobody uses."""
+    asked = headers.get("Retry-After", "")
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        return max((parsedate_to_datetime(asked) - parsedate_to_datetime(headers["Date"])).total_seconds(), 0.0)
+    except (ValueError, TypeError, KeyError):
+        return 0.0

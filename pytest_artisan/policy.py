@@ -148,7 +148,7 @@ def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str |
         _gate_tables(raw, gates, resolve(environment_name(name), core.environments, where))
     tables = _gate_tables(raw, gates, resolved)
     configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
-    return Policy(Project(root, pyproject), gates, core, tables, configured, resolved)
+    return Policy(Project(root, pyproject, environment=resolved), gates, core, tables, configured, resolved)
 
 
 def _gate_tables(raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment) -> dict[str, Table]:

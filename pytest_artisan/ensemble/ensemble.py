@@ -75,7 +75,7 @@ class Ensemble:
         if flight is None:
             # A task of its own: whoever asked first may go away, the others still wait for it.
             flight = self._flights[key] = asyncio.create_task(self._look_up(text, chosen, key))
-            flight.add_done_callback(lambda _: self._flights.pop(key))
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
         answer = await asyncio.shield(flight)
         self._observer.answered(chosen, answer.outcome, self._clock.now() - started)
         return answer

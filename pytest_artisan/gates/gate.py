@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_artisan.release.environments import Environment, EnvironmentTable
 from pytest_artisan.settings import Table
 from pytest_artisan.verdict.evidence import Finding, Measurement
 
@@ -17,7 +18,7 @@ class NoEvidence(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The project under judgement: its root, and the tables of its pyproject.toml.
+    """The project under judgement: its root, the tables of its pyproject.toml, and the environment.
 
     `afresh` where a check may believe nothing that an earlier run left behind: for a merge or a release.
     """
@@ -25,6 +26,7 @@ class Project:
     root: Path
     pyproject: Mapping[str, Any] = field(default_factory=dict)
     afresh: bool = False
+    environment: Environment = field(default_factory=lambda: Environment("dev", EnvironmentTable()))
 
 
 @dataclass(frozen=True, slots=True)

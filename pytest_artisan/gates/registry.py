@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_artisan.gates import e2e_evolution, moga_stability, static_analysis, tables
+from pytest_artisan.gates import e2e_evolution, ensemble, moga_stability, static_analysis, tables
 from pytest_artisan.gates.gate import Gate, Project
 
 UNIT = "unit"
@@ -15,7 +15,7 @@ def _no_alembic(project: Project) -> str | None:
 GATES = (
     Gate(UNIT, "every test without a gate's marker", tables.Tests, absent=lambda project: None),
     static_analysis.GATE,
-    Gate("ensemble", "the three-model ensemble answers in its schema and in time", tables.Ensemble),
+    ensemble.GATE,
     moga_stability.GATE,
     e2e_evolution.GATE,
     Gate("load_smoke", "p95 at a fixed rate", tables.LoadSmoke),

@@ -44,13 +44,22 @@ class StaticAnalysis(Table, frozen=True):
 
 
 class Ensemble(Tests, frozen=True):
+    """The ensemble is `subject`, "package.module:factory". `understood_pct`: of the packaged wishes;
+
+    `latency_samples`: answers in each mode; 72 are the fewest that bound a p95 from above.
+    """
+
+    subject: str | None = None
     schema_failures: Count = 0
     fast_p95_s: Positive = 2.5
     balanced_p95_s: Positive = 3.2
     creative_p95_s: Positive = 4.5
+    understood_pct: Percent = 80
+    latency_samples: Size = 80
     session_limit: str = "10min"
 
     def lint(self) -> Iterator[str]:
+        yield from _subject_complaints(self.subject)
         yield from _duration_complaints("session_limit", self.session_limit)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def zero_event_bound(n: int, confidence: float = 0.95) -> float:
@@ -40,3 +41,28 @@ def trials_to_exclude(rate: float, confidence: float = 0.95) -> int:
 def trials_to_bound_quantile(quantile: float, confidence: float = 0.95) -> int:
     """The fewest samples whose maximum is an upper confidence bound of the quantile (order statistics)."""
     return math.ceil(math.log1p(-confidence) / math.log(quantile))
+
+
+def quantile_interval(
+    ordered: Sequence[float], quantile: float, confidence: float = 0.95
+) -> tuple[float, float, float | None]:
+    """The quantile of an ordered sample by nearest rank, and the two-sided interval of its order statistics.
+
+    The upper end is None where the sample is too small for one (Hahn and Meeker, 1991). Raises ValueError for no sample.
+    """
+    n = len(ordered)
+    if not n:
+        raise ValueError("no sample has no quantile")
+    outside = (1 - confidence) / 2
+    below, lower, upper = 0.0, 0, None
+    for k in range(n):
+        log_choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        # The chance that at most k of the sample lie below the quantile.
+        below += math.exp(log_choose + k * math.log(quantile) + (n - k) * math.log1p(-quantile))
+        if below <= outside:
+            lower = k
+        if below >= 1 - outside:
+            upper = k
+            break
+    rank = max(math.ceil(quantile * n - 1e-9), 1) - 1
+    return ordered[rank], ordered[min(lower, rank)], None if upper is None else ordered[max(upper, rank)]

@@ -1,0 +1,157 @@
+"""What an ensemble shows: in scenarios with members that are told what to say, and with members that read wishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, islice
+from typing import Any
+
+from pytest_artisan.clock import Clock, SystemClock
+from pytest_artisan.ensemble.answers import Answer, Mode, Outcome
+from pytest_artisan.ensemble.settings import EnsembleSettings, settings_of
+from pytest_artisan.gates.briefing import keeping, resilience, understanding
+from pytest_artisan.gates.briefing.resilience import Expect
+from pytest_artisan.gates.briefing.rig import Factory, Heard, Rig, rig_of
+from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.subjects import load_factory, place_of
+from pytest_artisan.gates.tables import Ensemble as Table
+from pytest_artisan.loopback import served
+from pytest_artisan.settings import SettingsError, one_line
+from pytest_artisan.verdict.evidence import Finding, measured
+from pytest_artisan.verdict.statistics import proportion_interval, quantile_interval
+
+SCENARIOS: dict[str, Callable[[Rig, Expect], Coroutine[Any, Any, None]]] = {
+    "routing": resilience.routing,
+    "pipeline": resilience.pipeline,
+    "retries": resilience.retries,
+    "fallbacks": resilience.fallbacks,
+    "breaker": resilience.breaker,
+    "all down": resilience.all_down,
+    "cache": keeping.cache,
+    "herd": keeping.herd,
+    "alike": keeping.alike,
+    "hostile wishes": understanding.hostile,
+}
+_TIME = SystemClock()
+# Wishes that are under way at once: members with one slot each must not queue.
+_AT_ONCE = 4
+# No scenario waits for anything but answers on loopback.
+_SCENARIO_S = 60.0
+
+
+def factory(project: Project, table: Table) -> Factory:
+    """The ensemble's, as the policy names it; raises NoEvidence where there is none."""
+    return load_factory(table.subject, project.root)
+
+
+def of_scenario(name: str, factory: Factory, project: Project) -> CheckEvidence:
+    """How many of a scenario's expectations fail, and each of these."""
+    checked, failed = 0, []
+
+    def expect(text: str, held: bool) -> None:
+        nonlocal checked
+        checked += 1
+        if not held:
+            failed.append(text)
+
+    with rig_of(factory) as rig:
+        try:
+            asyncio.run(asyncio.wait_for(SCENARIOS[name](rig, expect), _SCENARIO_S))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's ensemble raises is its answer
+            expect(f"raised {type(error).__name__}: {error}", False)
+    path, line = place_of(factory, project)
+    findings = (Finding("ensemble", name, one_line(text), path, line) for text in failed)
+    return CheckEvidence(
+        (measured(f"{name}: faults", len(failed), unit="count", at_most=0, n=checked),), tuple(findings)
+    )
+
+
+@contextmanager
+def members_of(project: Project) -> Iterator[EnsembleSettings]:
+    """The environment's members, or the local reference models on loopback; raises NoEvidence."""
+    environment = project.environment
+    try:
+        if environment.llm.qwen_endpoint is not None or environment.env != "dev":
+            yield settings_of(environment)
+        else:
+            from pytest_artisan.ensemble.local import ModelServer, local_settings
+
+            with served(ModelServer()) as url:
+                yield settings_of(environment, local_settings(url))
+    except SettingsError as error:
+        raise NoEvidence(str(error)) from error
+
+
+def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, project: Project) -> CheckEvidence:
+    """Every packaged wish once, in the mode of its length."""
+    heard, wishes = Heard(), understanding.golden()
+    answers = asyncio.run(_answers(factory, settings, _TIME, heard, [(wish.text, None) for wish in wishes]))
+    understood = [wish.understood(answer.brief) for wish, (answer, _) in zip(wishes, answers, strict=True)]
+    n = len(wishes)
+    low, high = proportion_interval(sum(understood), n)
+    unanswered = sum(answer.outcome not in (Outcome.RAW, Outcome.REPAIRED) for answer, _ in answers)
+    missed = [wish.text for wish, right in zip(wishes, understood, strict=True) if not right]
+    measurements = (
+        measured(
+            "schema failures", heard.schema_failures, unit="count", at_most=table.schema_failures, n=len(heard.calls)
+        ),
+        measured("calls of members", len(heard.calls), unit="count", at_least=n),
+        measured("wishes that the primary member did not answer", unanswered, unit="count", at_most=0, n=n),
+        measured(
+            "understood",
+            100 * sum(understood) / n,
+            unit="%",
+            at_least=table.understood_pct,
+            n=n,
+            interval=(100 * low, 100 * high),
+        ),
+    )
+    found = missed if 100 * sum(understood) / n < table.understood_pct else []
+    path, line = place_of(factory, project)
+    findings = (Finding("ensemble", "understood", f"not understood: {text}", path, line) for text in found)
+    return CheckEvidence(measurements, tuple(findings))
+
+
+def of_latency(factory: Factory, settings: EnsembleSettings, mode: Mode, table: Table, clock: Clock) -> CheckEvidence:
+    """The p95 of answers that no cache knows, one after another, with its interval (order statistics).
+
+    Where the sample is too small for an upper bound, the mode's timeout is one: no answer takes longer.
+    """
+    n = table.latency_samples
+    wishes = [(f"{wish.text} {number}", mode) for number, wish in enumerate(islice(cycle(understanding.golden()), n))]
+    answers = asyncio.run(_answers(factory, settings, clock, Heard(), wishes, at_once=1))
+    taken = sorted(seconds for _, seconds in answers)
+    p95, low, high = quantile_interval(taken, 0.95)
+    unread = sum(answer.outcome in (Outcome.DEFAULT, Outcome.CACHED) for answer, _ in answers)
+    limit = getattr(table, f"{mode}_p95_s")
+    upper = max(taken[-1], settings.timeouts[mode]) if high is None else high
+    return CheckEvidence(
+        (
+            measured(f"{mode} p95", p95, unit="s", below=limit, n=n, interval=(low, upper)),
+            measured(f"{mode} answers by nobody", unread, unit="count", at_most=0, n=n),
+        )
+    )
+
+
+async def _answers(
+    factory: Factory,
+    settings: EnsembleSettings,
+    clock: Clock,
+    heard: Heard,
+    wishes: Sequence[tuple[str, Mode | None]],
+    at_once: int = _AT_ONCE,
+) -> list[tuple[Answer, float]]:
+    """The answers in order, and the seconds that each took."""
+    ensemble, slots = factory(settings, clock=clock, observer=heard), asyncio.Semaphore(at_once)
+
+    async def timed(wish: str, mode: Mode | None) -> tuple[Answer, float]:
+        async with slots:
+            started = clock.now()
+            return await ensemble.answer(wish, mode), clock.now() - started
+
+    try:
+        return await asyncio.gather(*(timed(wish, mode) for wish, mode in wishes))
+    finally:
+        await ensemble.aclose()

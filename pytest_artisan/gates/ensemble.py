@@ -1,0 +1,69 @@
+"""The three-model ensemble: routing, retries, fallbacks, breakers and cache against real HTTP, and what it understands."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_artisan.gates.gate import CheckEvidence, Gate, Project
+from pytest_artisan.gates.subjects import Runs, checks_of_subject
+from pytest_artisan.gates.tables import Ensemble
+
+if TYPE_CHECKING:
+    from pytest_artisan.ensemble.answers import Mode
+
+# Not from the ensemble's own room, which takes pydantic to open.
+_MODES: tuple[Mode, ...] = ("fast", "balanced", "creative")
+_SCENARIOS = (
+    "routing",
+    "pipeline",
+    "retries",
+    "fallbacks",
+    "breaker",
+    "all down",
+    "cache",
+    "herd",
+    "alike",
+    "hostile wishes",
+)
+
+
+def _scenario(name: str, drill: bool, project: Project, table: Ensemble) -> CheckEvidence:
+    from pytest_artisan.gates.briefing import evidence, saboteurs
+
+    factory = saboteurs.BY_SCENARIO[name] if drill else evidence.factory(project, table)
+    return evidence.of_scenario(name, factory, project)
+
+
+def _golden(drill: bool, project: Project, table: Ensemble) -> CheckEvidence:
+    from pytest_artisan.gates.briefing import evidence, saboteurs
+
+    if drill:
+        with saboteurs.members(wrong=True) as settings:
+            return evidence.of_golden(saboteurs.Ensemble, settings, table, project)
+    with evidence.members_of(project) as settings:
+        return evidence.of_golden(evidence.factory(project, table), settings, table, project)
+
+
+def _latency(mode: Mode, drill: bool, project: Project, table: Ensemble) -> CheckEvidence:
+    from pytest_artisan.gates.briefing import evidence, saboteurs
+
+    if drill:
+        with saboteurs.members(wrong=False) as settings:
+            return evidence.of_latency(saboteurs.Slow, settings, mode, table, saboteurs.ManualClock())
+    with evidence.members_of(project) as settings:
+        return evidence.of_latency(evidence.factory(project, table), settings, mode, table)
+
+
+_RUNS: Runs = (
+    *((name, partial(_scenario, name)) for name in _SCENARIOS),
+    ("golden wishes", _golden),
+    *((f"latency, {mode}", partial(_latency, mode)) for mode in _MODES),
+)
+
+GATE = Gate(
+    "ensemble",
+    "the three-model ensemble answers in its schema and in time",
+    Ensemble,
+    checks=checks_of_subject(_RUNS),
+)

@@ -114,7 +114,9 @@ def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, projec
     return CheckEvidence(measurements, tuple(findings))
 
 
-def of_latency(factory: Factory, settings: EnsembleSettings, mode: Mode, table: Table, clock: Clock) -> CheckEvidence:
+def of_latency(
+    factory: Factory, settings: EnsembleSettings, mode: Mode, table: Table, clock: Clock = _TIME
+) -> CheckEvidence:
     """The p95 of answers that no cache knows, one after another, with its interval (order statistics).
 
     Where the sample is too small for an upper bound, the mode's timeout is one: no answer takes longer.

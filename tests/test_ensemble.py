@@ -1,0 +1,380 @@
+"""The ensemble's parts: what a wish is, what an answer is, breaker, connection, caches and settings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from fakeredis import TcpFakeServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_artisan.ensemble.answers import MODES, ROLES, Answer, Outcome, WishError
+from pytest_artisan.ensemble.breaker import FAILURES, PAUSE_S, Breaker, BreakerOpen, State, Unavailable
+from pytest_artisan.ensemble.briefs import BRIEF_SCHEMA, DEFAULT_BRIEF, FAMILIES, Hints, WishBrief
+from pytest_artisan.ensemble.caches import KEPT, MemoryCache, RedisCache
+from pytest_artisan.ensemble.calls import SchemaFailure
+from pytest_artisan.ensemble.connection import Choice, Completion, Connection, Late, Message, Refused
+from pytest_artisan.ensemble.ensemble import Ensemble
+from pytest_artisan.ensemble.members import read
+from pytest_artisan.ensemble.prompts import brief_task, check_task, hints_task
+from pytest_artisan.ensemble.settings import Endpoint, settings_of
+from pytest_artisan.ensemble.wishes import LONGEST, Keys, language_of, may_be_alike, mode_of, normalised
+from pytest_artisan.fragrance.ingredients import load_catalogue
+from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say, told_settings
+from pytest_artisan.loopback import served
+from pytest_artisan.release.environments import EnvironmentTable, Name, resolve
+from pytest_artisan.settings import SettingsError
+
+BRIEF_TEXT = json.dumps(BRIEF)
+
+
+def test_the_schema_names_the_families_of_the_packaged_materials() -> None:
+    assert load_catalogue().families == FAMILIES
+
+
+@given(st.text(max_size=200))
+def test_normalising_twice_is_normalising_once(text: str) -> None:
+    try:
+        once = normalised(text)
+    except WishError:
+        return
+    assert normalised(once) == once
+    assert once.encode()  # nothing in it that no file could hold
+    assert mode_of(once) == ("fast" if len(once) < 50 else "balanced" if len(once) <= 200 else "creative")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "empty"), (" \n\t\u200b\x00\ud800", "empty"), ("가" * (LONGEST + 1), f"at most {LONGEST}")],
+)
+def test_a_wish_that_nobody_can_read_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(WishError, match=reason):
+        normalised(text)
+
+
+def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(WishError, match="no mode 'slow'; known: fast, balanced, creative"):
+        mode_of("a wish", "slow")
+
+
+def test_decomposed_korean_counts_as_it_is_read() -> None:
+    decomposed = "\u1112\u1161\u11ab" * 49
+    assert len(decomposed) == 147
+    assert mode_of(normalised(decomposed)) == "fast"
+    assert language_of(normalised(decomposed)) == "ko"
+
+
+@pytest.mark.parametrize(
+    ("text", "alike"),
+    [
+        ("warm wood", True),
+        ("따뜻한 나무 향", True),
+        ("wood without rose", False),
+        ("no rose", False),
+        ("장미 빼고", False),
+        ("nut-free", False),
+        ("rose allergy", False),
+        ("under 50 dollars", False),
+        ("notable and knowing", True),
+    ],
+)
+def test_a_wish_that_forbids_is_like_no_other(text: str, alike: bool) -> None:
+    assert may_be_alike(text) == alike
+
+
+def test_keys_tell_apart_what_has_another_answer() -> None:
+    members = told_settings("http://127.0.0.1:1").members
+    other = {**members, "validator": Endpoint("http://127.0.0.1:1/v1", "another")}
+    keys = [Keys(asked).of(text, mode) for asked in (members, other) for mode in MODES for text in ("rose", "woody")]
+    assert len(set(keys)) == len(keys)
+    assert Keys(members).of("Rose", "fast") == keys[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "repaired"),
+    [
+        (BRIEF_TEXT, False),
+        (f"  {BRIEF_TEXT}\n", False),
+        (f"```json\n{BRIEF_TEXT}\n```", True),
+        (f"Gladly! {BRIEF_TEXT} Anything else?", True),
+        (BRIEF_TEXT[:-1], None),
+        (f"{BRIEF_TEXT}{BRIEF_TEXT}", None),
+        (BRIEF_TEXT.replace('"fresh"', '"furious"'), None),
+        (BRIEF_TEXT.replace("0.9", "1.1"), None),
+        (BRIEF_TEXT.replace("0.9", '"0.9"'), None),
+        (BRIEF_TEXT.replace("0.9", "NaN"), None),
+        (BRIEF_TEXT.replace('"mood"', '"temper"'), None),
+        (BRIEF_TEXT.replace('{"citrus": 0.9, "green": 0.4}', '{"citrus": 0}'), None),
+        (BRIEF_TEXT.replace("Rose oil", "Rose <b>oil</b>"), None),
+        (BRIEF_TEXT.replace("Rose oil", "Rose\\noil"), None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_answer_is_taken_as_it_stands_or_not_at_all(content: str | None, repaired: bool | None) -> None:
+    completion = Completion([Choice(Message(content))])
+    with pytest.raises(SchemaFailure) if repaired is None else nullcontext():
+        reply = read(WishBrief, completion)
+        assert (reply.content.mood, reply.repaired) == ("fresh", repaired)
+
+
+@pytest.mark.parametrize("hints", [["ab", "cd"], ["ab"] * 3, ["ab", "AB", "cd"], ["a", "bc", "de"], ["x" * 49] * 3])
+def test_hints_are_several_short_and_each_once(hints: list[str]) -> None:
+    with pytest.raises(SchemaFailure):
+        read(Hints, Completion([Choice(Message(json.dumps({"hints": hints})))]))
+
+
+@given(st.lists(st.sampled_from(["ok", "fail", "refused", "gone", "second", "minute"]), max_size=60))
+def test_a_breaker_admits_nobody_for_a_minute_after_three_failures_in_a_row(steps: list[str]) -> None:
+    clock, turns = ManualClock(), list[State]()
+    breaker = Breaker(clock, turns.append)
+    in_a_row, last_failure = 0, -1e9
+    for step in steps:
+        if step in ("second", "minute"):
+            clock.time += 1 if step == "second" else PAUSE_S
+            continue
+        error = {"fail": Unavailable("down"), "refused": ValueError("asked badly"), "gone": asyncio.CancelledError()}
+        admitted = False
+        try:
+            with breaker.guarding():
+                admitted = True
+                if step in error:
+                    raise error[step]
+        except (Unavailable, ValueError, asyncio.CancelledError):
+            pass
+        assert admitted == (in_a_row < FAILURES or clock.time >= last_failure + PAUSE_S)
+        if not admitted:
+            continue
+        if step == "fail":
+            in_a_row, last_failure = in_a_row + 1, clock.time
+        elif step != "gone":
+            in_a_row = 0
+        assert (breaker.state is State.CLOSED) == (in_a_row < FAILURES)
+    assert all(a is not b for a, b in pairwise(turns))
+
+
+def test_half_open_is_one_call_at_a_time_and_an_old_one_changes_nothing() -> None:
+    clock, turns = ManualClock(), list[State]()
+    breaker = Breaker(clock, turns.append)
+    old = breaker.guarding()
+    old.__enter__()
+    for _ in range(FAILURES):
+        with pytest.raises(Unavailable), breaker.guarding():
+            raise Unavailable("down")
+    old.__exit__(None, None, None)
+    assert turns == [State.OPEN]
+    clock.time += PAUSE_S
+    with breaker.guarding(), pytest.raises(BreakerOpen), breaker.guarding():
+        pass
+    assert turns == [State.OPEN, State.HALF_OPEN, State.CLOSED]
+
+
+@contextmanager
+def _members(**always: Say) -> Iterator[tuple[Members, str]]:
+    members = Members(always=always)
+    with served(members) as url:
+        yield members, url
+
+
+BODY = brief_task("a wish").body("primary", "json_schema")
+
+
+@pytest.mark.parametrize(
+    ("say", "error", "passing", "wait"),
+    [
+        (Say(503), Unavailable, True, 0),
+        (Say(429, headers=((b"retry-after", b"12"),)), Unavailable, True, 12),
+        (Say(503, headers=((b"retry-after", b"soon"),)), Unavailable, True, 0),
+        (
+            Say(503, headers=((b"retry-after", b"Mon, 23 Nov 2026 10:00:30 GMT"), (b"date", b"Mon, 23 Nov 2026 10:00:00 GMT"))),
+            Unavailable,
+            True,
+            30,
+        ),
+        (Say(401), Unavailable, False, 0),
+        (Say(302), Unavailable, False, 0),
+        (Say(422), Refused, None, None),
+        (Say(cut=True), Unavailable, True, 0),
+        (Say(hang=True), Late, True, 0),
+        (Say(content="x" * 300_000), Unavailable, False, 0),
+    ],
+)  # fmt: skip
+def test_whatever_an_endpoint_does_is_one_kind_of_error(
+    say: Say, error: type[Exception], passing: bool | None, wait: float | None
+) -> None:
+    async def ask(url: str) -> None:
+        connection = Connection(Endpoint(f"{url}/v1", "primary", "s3cret"))
+        try:
+            await connection.post("chat/completions", BODY, Completion, 0.2 if say.hang else 10)
+        finally:
+            await connection.aclose()
+
+    with _members(primary=say) as (_, url), pytest.raises(error) as raised:
+        asyncio.run(ask(url))
+    assert "s3cret" not in str(raised.value)
+    if isinstance(raised.value, Unavailable):
+        assert (raised.value.passing, raised.value.wait) == (passing, wait)
+
+
+def test_nobody_listening_is_unavailable_and_no_proxy_is_asked_for_what_is_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    async def ask(url: str) -> str | None:
+        connection = Connection(Endpoint(f"{url}/v1", "primary"))
+        try:
+            return (await connection.post("chat/completions", BODY, Completion, 10)).choices[0].message.content
+        finally:
+            await connection.aclose()
+
+    with _members() as (_, url):
+        assert asyncio.run(ask(url)) == BRIEF_TEXT
+    with pytest.raises(Unavailable, match="ConnectError"):
+        asyncio.run(ask(url))
+
+
+def test_each_response_format_says_what_is_wanted() -> None:
+    for task in (brief_task("장미"), check_task("장미", DEFAULT_BRIEF), hints_task("장미")):
+        by_format = {form: task.body("m", form) for form in ("json_schema", "json_object", "text")}
+        assert by_format["json_schema"]["response_format"]["json_schema"]["schema"] == task.schema
+        assert by_format["json_object"]["response_format"] == {"type": "json_object"}
+        assert "response_format" not in by_format["text"]
+        for form, body in by_format.items():
+            system, user = body["messages"]
+            assert json.loads(user["content"])["wish"] == "장미"
+            assert (json.dumps(task.schema) in system["content"]) == (form != "json_schema")
+    assert not {"hints", "schema_version"} & set(BRIEF_SCHEMA["properties"])
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A server on loopback that speaks Redis's protocol."""
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_memory_cache_keeps_what_is_outdated_for_a_while() -> None:
+    async def live() -> list[tuple[bytes, bool] | None]:
+        clock = ManualClock()
+        cache, seen = MemoryCache(300, clock), list[tuple[bytes, bool] | None]()
+        await cache.put("a", b"1")
+        for seconds in (299.0, 2.0, 300.0 * KEPT):
+            clock.time += seconds
+            seen.append(await cache.get("a"))
+        return seen
+
+    assert asyncio.run(live()) == [(b"1", True), (b"1", False), None]
+
+
+def test_redis_is_shared_and_its_own_clock_says_what_is_fresh(redis_url: str) -> None:
+    async def live() -> list[object]:
+        clock = ManualClock()
+        one, two = (RedisCache(redis_url, 300, Breaker(clock)) for _ in range(2))
+        await one.put("a", b"1")
+        seen: list[object] = [await two.get("a"), await two.get("b")]
+        # As much later as the answer is fresh: less is left than an outdated answer has.
+        await one._client.pexpire("artisan:brief:a", 300_000 * (KEPT - 1) - 1)
+        seen.append(await two.get("a"))
+        await one.aclose()
+        await two.aclose()
+        return seen
+
+    assert asyncio.run(live()) == [(b"1", True), None, (b"1", False)]
+
+
+def _answers(settings: Any, *wishes: str, observer: Heard | None = None) -> list[Answer]:
+    async def ask() -> list[Answer]:
+        ensemble = Ensemble(settings, clock=ManualClock(), observer=observer)
+        try:
+            return [await ensemble.answer(wish, "fast") for wish in wishes]
+        finally:
+            await ensemble.aclose()
+
+    return asyncio.run(ask())
+
+
+def test_ensembles_share_answers_by_redis_until_a_model_changes_or_somebody_damages_one(redis_url: str) -> None:
+    with _members() as (members, url):
+        shared = replace(told_settings(url), cache_url=redis_url)
+        [first] = _answers(shared, "shared wish")
+        [again] = _answers(shared, "shared wish")
+        [other] = _answers(replace(told_settings(url, "2"), cache_url=redis_url), "shared wish")
+        assert [a.outcome for a in (first, again, other)] == [Outcome.RAW, Outcome.CACHED, Outcome.RAW]
+
+        async def damage() -> None:
+            cache = RedisCache(redis_url, 300, Breaker(ManualClock()))
+            await cache.put(first.key, b'{"mood": "furious"}')
+            await cache.aclose()
+
+        asyncio.run(damage())
+        [mended] = _answers(shared, "shared wish")
+        assert mended.outcome is Outcome.RAW
+        assert members.count("primary") == 3
+
+
+def test_a_lost_redis_costs_nothing_but_its_answers() -> None:
+    heard = Heard()
+    with _members() as (members, url):
+        lost = replace(told_settings(url), cache_url="redis://127.0.0.1:1")
+        answers = _answers(lost, "one", "two", "one", observer=heard)
+    assert [answer.outcome for answer in answers] == [Outcome.RAW] * 3
+    assert members.count("primary") == 3
+    assert heard.turns == [("cache", "open")]
+
+
+def _environment(name: Name, **llm: Any) -> Any:
+    return resolve(name, {name: {"llm": llm}}, "pyproject.toml [tool.artisan]")
+
+
+ENDPOINTS = {f"{name}_endpoint": f"http://{name}.test/v1" for name in ("qwen", "mistral", "llama")}
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_KEY", "s3cret-key")
+    for name, ttl in (("dev", 300), ("stg", 1800), ("prod", 3600)):
+        settings = settings_of(_environment(name, **ENDPOINTS, key_env="LLM_KEY", qwen_model="qwen3"))  # type: ignore[arg-type]
+        assert settings.ttl == ttl
+        assert settings.timeouts == {"fast": 8, "balanced": 12, "creative": 20}
+        assert settings.members["primary"] == Endpoint("http://qwen.test/v1", "qwen3", "s3cret-key")
+        assert [settings.members[role].url for role in ROLES] == list(ENDPOINTS.values())
+        assert "s3cret-key" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "llm", "reason"),
+    [
+        ("stg", {}, "stg: llm.qwen_endpoint is not set"),
+        ("prod", {}, "prod: llm.qwen_endpoint is not set"),
+        ("dev", {}, "the local reference models do not run"),
+        ("dev", {"qwen_endpoint": "http://q.test/v1"}, "name all three, or none"),
+        (
+            "dev",
+            {**ENDPOINTS, "key_env": "NO_SUCH_KEY"},
+            "llm.key_env: the environment variable NO_SUCH_KEY is not set",
+        ),
+        ("dev", {**ENDPOINTS, "embedding_model": "e"}, "needs both"),
+        ("dev", {**ENDPOINTS, "cache_url": "http://cache.test"}, "no redis or rediss address"),
+        ("dev", {**ENDPOINTS, "fast_timeout_s": 0}, "fast_timeout_s"),
+    ],
+)
+def test_settings_that_can_not_serve_are_one_line(name: Name, llm: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as raised:
+        settings_of(_environment(name, **llm))
+    assert "\n" not in str(raised.value)
+
+
+def test_the_defaults_name_no_endpoint() -> None:
+    assert EnvironmentTable().llm.qwen_endpoint is None

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from pytest_artisan.context import context_of, gate_of, table_of
+from pytest_artisan.gates.gate import Project
 from pytest_artisan.ledger import BY_LIMIT, FINDINGS, MEASUREMENT
 from pytest_artisan.settings import Table
 from pytest_artisan.verdict.evidence import Bound, Finding, Measurement, measured
@@ -42,6 +43,11 @@ class Recorder:
     def policy(self) -> Table:
         """The gate's table as the environment and the item's marker change it."""
         return table_of(self._item, self._context.policy)
+
+    @property
+    def project(self) -> Project:
+        """The project under judgement, in the session's environment."""
+        return self._context.policy.project
 
     def measure(
         self,

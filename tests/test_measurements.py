@@ -12,10 +12,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from pytest_artisan.verdict.evidence import Baseline, Bound, Limit, Measurement, measured, no_evidence
 from pytest_artisan.verdict.judge import Code, State, describe, judge, reach
-from pytest_artisan.verdict.statistics import trials_to_bound_quantile, trials_to_exclude, zero_event_bound
+from pytest_artisan.verdict.statistics import (
+    quantile_interval,
+    trials_to_bound_quantile,
+    trials_to_exclude,
+    zero_event_bound,
+)
 
 quick = settings(max_examples=100, derandomize=True, deadline=None)
 
@@ -338,3 +344,24 @@ def test_a_near_miss_shows_the_digits_that_decide_it() -> None:
     m = measured("p95", 2500.0001, unit="ms", at_most=2500)
 
     assert [text for _, _, text in judge(m)] == ["p95 2500.0001 ms > 2500 ms"]
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99])
+@quick
+@given(n=st.integers(1, 400))
+def test_the_interval_of_a_quantile_is_the_narrowest_of_order_statistics(quantile: float, n: int) -> None:
+    """By scipy's binomial: each end misses with at most 2.5 %, and the next rank inwards with more."""
+    value, low, high = quantile_interval(range(1, n + 1), quantile)
+    assert value == max(math.ceil(quantile * n - 1e-9), 1)
+    assert low == 1 or stats.binom.cdf(low - 1, n, quantile) <= 0.025
+    assert low == value or stats.binom.cdf(low, n, quantile) > 0.025
+    if high is None:
+        assert stats.binom.cdf(n - 1, n, quantile) < 0.975
+    else:
+        assert stats.binom.cdf(high - 1, n, quantile) >= 0.975
+        assert high == value or stats.binom.cdf(high - 2, n, quantile) < 0.975
+
+
+def test_no_sample_has_no_quantile() -> None:
+    with pytest.raises(ValueError, match="no sample"):
+        quantile_interval([], 0.95)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import SupportsFloat, SupportsIndex
 
+from pytest_artisan.verdict.statistics import proportion_interval
+
 
 class Bound(StrEnum):
     """Which side of a limit is allowed; only the first, the second and the last include the limit itself."""
@@ -117,6 +119,13 @@ def measured(
     if span is not None and not -math.inf < span[0] <= exact <= span[1] < math.inf:
         return _without_data(measurement, f"the interval {span} is not finite or does not hold the value {exact}")
     return Measurement(name, exact, unit, limit, size, span)
+
+
+def measured_share(name: str, hits: int, n: int, *, at_least: float) -> Measurement:
+    """The share of `n` that hit, in per cent, with its exact interval; no data where nothing was tried."""
+    low, high = proportion_interval(hits, max(n, 1))
+    share = 100 * hits / n if n else None
+    return measured(name, share, unit="%", at_least=at_least, n=n, interval=(100 * low, 100 * high))
 
 
 def no_evidence(name: str, cause: str) -> Measurement:

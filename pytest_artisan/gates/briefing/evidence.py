@@ -19,8 +19,9 @@ from pytest_artisan.gates.subjects import load_factory, place_of
 from pytest_artisan.gates.tables import Ensemble as Table
 from pytest_artisan.loopback import served
 from pytest_artisan.settings import SettingsError, one_line
-from pytest_artisan.verdict.evidence import Finding, measured
-from pytest_artisan.verdict.statistics import proportion_interval, quantile_interval
+from pytest_artisan.verdict.evidence import Finding, measured, measured_share
+from pytest_artisan.verdict.judge import judge
+from pytest_artisan.verdict.statistics import quantile_interval
 
 SCENARIOS: dict[str, Callable[[Rig, Expect], Coroutine[Any, Any, None]]] = {
     "routing": resilience.routing,
@@ -37,6 +38,8 @@ SCENARIOS: dict[str, Callable[[Rig, Expect], Coroutine[Any, Any, None]]] = {
 _TIME = SystemClock()
 # Wishes that are under way at once: members with one slot each must not queue.
 _AT_ONCE = 4
+# Wishes that are shown where many were not understood.
+_TOLD = 5
 # No scenario waits for anything but answers on loopback.
 _SCENARIO_S = 60.0
 
@@ -88,30 +91,23 @@ def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, projec
     """Every packaged wish once, in the mode of its length."""
     heard, wishes = Heard(), understanding.golden()
     answers = asyncio.run(_answers(factory, settings, _TIME, heard, [(wish.text, None) for wish in wishes]))
-    understood = [wish.understood(answer.brief) for wish, (answer, _) in zip(wishes, answers, strict=True)]
-    n = len(wishes)
-    low, high = proportion_interval(sum(understood), n)
+    n, calls, read = len(wishes), len(heard.calls), zip(wishes, answers, strict=True)
+    missed = [wish.text for wish, (answer, _) in read if not wish.understood(answer.brief)]
     unanswered = sum(answer.outcome not in (Outcome.RAW, Outcome.REPAIRED) for answer, _ in answers)
-    missed = [wish.text for wish, right in zip(wishes, understood, strict=True) if not right]
+    understood = measured_share("understood", n - len(missed), n, at_least=table.understood_pct)
     measurements = (
-        measured(
-            "schema failures", heard.schema_failures, unit="count", at_most=table.schema_failures, n=len(heard.calls)
-        ),
-        measured("calls of members", len(heard.calls), unit="count", at_least=n),
+        measured("schema failures", heard.schema_failures, unit="count", at_most=table.schema_failures, n=calls),
+        measured("calls of members", calls, unit="count", at_least=n),
         measured("wishes that the primary member did not answer", unanswered, unit="count", at_most=0, n=n),
-        measured(
-            "understood",
-            100 * sum(understood) / n,
-            unit="%",
-            at_least=table.understood_pct,
-            n=n,
-            interval=(100 * low, 100 * high),
-        ),
+        understood,
     )
-    found = missed if 100 * sum(understood) / n < table.understood_pct else []
+    if not any(judge(understood)):
+        return CheckEvidence(measurements)
+    told = [f"not understood: {text}" for text in missed[:_TOLD]]
+    if missed[_TOLD:]:
+        told.append(f"and {len(missed) - _TOLD} more")
     path, line = place_of(factory, project)
-    findings = (Finding("ensemble", "understood", f"not understood: {text}", path, line) for text in found)
-    return CheckEvidence(measurements, tuple(findings))
+    return CheckEvidence(measurements, tuple(Finding("ensemble", "understood", text, path, line) for text in told))
 
 
 def of_latency(

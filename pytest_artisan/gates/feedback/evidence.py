@@ -20,8 +20,7 @@ from pytest_artisan.gates.subjects import load_factory
 from pytest_artisan.gates.tables import E2eEvolution
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.settings import one_line
-from pytest_artisan.verdict.evidence import Finding, Measurement, measured
-from pytest_artisan.verdict.statistics import proportion_interval
+from pytest_artisan.verdict.evidence import Finding, Measurement, measured, measured_share
 
 # Offers that are compared, before and after; feedback in between; and runs, each with a taste of its own.
 _COMPARED, _ROUNDS, _RUNS = 3, 8, 10
@@ -186,19 +185,7 @@ def of_agreement(factory: Factory, table: E2eEvolution) -> CheckEvidence:
                     if abs(liked_a - liked_b) >= _CLEAR:
                         pairs += 1
                         agreed += len({points[a.id] > points[b.id] for points in told}) == 1
-    share, interval = (100 * agreed / pairs if pairs else None), proportion_interval(agreed, max(pairs, 1))
-    return CheckEvidence(
-        (
-            measured(
-                "pairs in the same order",
-                share,
-                unit="%",
-                at_least=table.agreement,
-                n=pairs,
-                interval=(100 * interval[0], 100 * interval[1]),
-            ),
-        )
-    )
+    return CheckEvidence((measured_share("pairs in the same order", agreed, pairs, at_least=table.agreement),))
 
 
 @_answering

@@ -15,9 +15,8 @@ from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.indicators import sampled_hypervolume
 from pytest_artisan.moga.ranking import Floats
-from pytest_artisan.verdict.evidence import Finding, Measurement, measured
+from pytest_artisan.verdict.evidence import Finding, Measurement, measured, measured_share
 from pytest_artisan.verdict.judge import describe, judge
-from pytest_artisan.verdict.statistics import proportion_interval
 
 _REPEATED = 100  # iterations that run again, to be compared
 _CONTESTS, _CONTEST_ITERATIONS = 20, 12
@@ -120,20 +119,7 @@ def _global_states() -> tuple[object, object]:
 def of_contests(factory: Factory, table: MogaStability) -> CheckEvidence:
     """Over many seeds, the share of runs whose formulas have more hypervolume than random search with as many formulas."""
     won = sum(_wins(factory, seed, table) for seed in range(_CONTESTS))
-    interval = proportion_interval(won, _CONTESTS)
-    share = 100 * won / _CONTESTS
-    return CheckEvidence(
-        (
-            measured(
-                "runs that beat random search",
-                share,
-                unit="%",
-                at_least=table.beats_random,
-                n=_CONTESTS,
-                interval=(100 * interval[0], 100 * interval[1]),
-            ),
-        )
-    )
+    return CheckEvidence((measured_share("runs that beat random search", won, _CONTESTS, at_least=table.beats_random),))
 
 
 def _wins(factory: Factory, seed: int, table: MogaStability) -> bool:

@@ -59,6 +59,8 @@ class CheckItem(BuiltInItem):
         super().__init__(**attributes)
         self.check = check
         self.add_marker(gate.name)
+        if check.writes:
+            self.add_marker("writes")
         self._gate = gate
         limit = session_limit(context_of(self.config).policy.tables[gate.name])
         if limit is not None and self.config.pluginmanager.has_plugin("timeout"):

@@ -42,13 +42,15 @@ class Check:
     """A built-in item of a gate.
 
     `run(project, table)` returns the evidence or raises NoEvidence. `drill(project, table)` does the same for a
-    planted violation, through the same code, so that a gate which can not fail is found out.
+    planted violation, through the same code, so that a gate which can not fail is found out. Where it `writes`, it is
+    left out as tests with that marker are.
     """
 
     name: str
     run: Callable[[Project, Any], CheckEvidence]
     drill: Callable[[Project, Any], CheckEvidence] | None = None
     wanted: Callable[[Any], bool] = lambda table: True
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_artisan.gates import e2e_evolution, ensemble, moga_stability, static_analysis, tables
+from pytest_artisan.gates import e2e_evolution, ensemble, moga_stability, smoke, static_analysis, tables
 from pytest_artisan.gates.gate import Gate, Project
 
 UNIT = "unit"
@@ -20,7 +20,7 @@ GATES = (
     e2e_evolution.GATE,
     Gate("load_smoke", "p95 at a fixed rate", tables.LoadSmoke),
     Gate("security", "no critical advisory, and a complete SBOM", tables.Security),
-    Gate("smoke", "the deployed service answers", tables.Tests),
+    smoke.GATE,
     Gate("kpi", "the service's indicators in Prometheus", tables.Kpi, absent=lambda project: "no subject configured"),
     Gate("migrations", "the database goes up and down", tables.Migrations, absent=_no_alembic),
     Gate("pull_request", "small, young, well named", tables.PullRequest, absent=lambda p: "no subject configured"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
 Runs = tuple[tuple[str, Callable[[bool, Project, Any], CheckEvidence]], ...]
 
 
-def checks_of_subject(runs: Runs) -> tuple[Check, ...]:
-    """Checks that are collected where the table names a subject."""
+def checks_of_subject(runs: Runs, writing: Container[str] = ()) -> tuple[Check, ...]:
+    """Checks that are collected where the table names a subject; those called in `writing` change its environment."""
     return tuple(
-        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None)
+        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None, name in writing)
         for name, run in runs
     )
 

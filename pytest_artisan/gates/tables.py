@@ -133,6 +133,16 @@ class LoadSmoke(Tests, frozen=True):
             yield f"errors of at most {self.errors_pct:g} %", trials_to_exclude(self.errors_pct / 100)
 
 
+class Smoke(Tests, frozen=True):
+    """The calls are those of `subject`, "package.module:factory", each with `timeout_s`."""
+
+    subject: str | None = None
+    timeout_s: Positive = 10
+
+    def lint(self) -> Iterator[str]:
+        yield from _subject_complaints(self.subject)
+
+
 class Security(Tests, frozen=True):
     critical: Count = 0
     known_exploited: Count = 0

@@ -1,0 +1,1 @@
+"""The gate `smoke`: whether a deployed service keeps its contract."""

@@ -1,0 +1,190 @@
+"""The reference model that writes byte by byte: a product of byte n-gram experts, kept to the schema by a grammar."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+from numpy.typing import NDArray
+
+from pytest_artisan.ensemble.briefs import BRIEF_SCHEMA, HINTS_SCHEMA, Language
+from pytest_artisan.ensemble.local.examples import Example
+from pytest_artisan.ensemble.local.features import Floats, hashed, tokens_of
+from pytest_artisan.ensemble.local.lexicon import language_of, load_lexicon
+from pytest_artisan.ensemble.local.readings import Reading, encode
+
+# How many bytes an expert looks back on, the longest first; one that never saw them asks the next.
+_ORDERS = (6, 3)
+_FEATURES = 2048
+# Of a Korean word its first two syllables count, without the particle; of an English one, its first seven letters.
+_STEM = {"ko": 2, "en": 7}
+# How many examples a word needs to count half, and how many a byte has that none shows.
+_SHRINK, _UNSEEN = 1.0, 1e-3
+_MOST_BYTES = 2000
+# What a reading says of what the sampler wrote: nothing else is ruled out.
+_WRITTEN, _DOUBT = 0.8, 0.1
+
+
+class SamplerError(RuntimeError):
+    """The grammar refused what it had allowed: an error of this module or of llguidance."""
+
+
+class Sampler:
+    """Writes a brief, or hints, with one seeded draw a byte; at temperature 0 always the likeliest byte."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        wishes = np.zeros((len(examples), _FEATURES), dtype=np.float32)
+        for row, example in enumerate(examples):
+            wishes[row, _features(example.wish)] = 1
+        texts = {
+            "brief": [_json(example.brief) for example in examples],
+            "hints": [_json({"hints": example.hints}) for example in examples],
+        }
+        self._experts = {task: [_Experts(wishes, lines, order) for order in _ORDERS] for task, lines in texts.items()}
+        self._tokenizer = LLTokenizer("byte")
+        self._grammars = {"brief": self._grammar(BRIEF_SCHEMA), "hints": self._grammar(HINTS_SCHEMA)}
+
+    def read(self, wish: str, seed: int = 0, temperature: float = 0.0) -> Reading:
+        """A written brief and written hints as scores."""
+        language, rng = language_of(wish), np.random.default_rng(seed)
+        brief = json.loads(self._write("brief", wish, language, rng, temperature))
+        hints = json.loads(self._write("hints", wish, language, rng, temperature))["hints"]
+        return Reading(language, _DOUBT + _WRITTEN * encode(brief, hints), 2 * _DOUBT)
+
+    def _grammar(self, schema: Mapping[str, Any]) -> str:
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides={"whitespace_flexible": False})
+        if error := LLMatcher.validate_grammar(grammar, self._tokenizer):
+            raise SamplerError(error)
+        return grammar
+
+    def _write(self, task: str, wish: str, language: Language, rng: np.random.Generator, temperature: float) -> bytes:
+        features, text = _features(wish), bytearray()
+        matcher = LLMatcher(self._tokenizer, self._grammars[task])
+        while not matcher.is_stopped() and len(text) < _MOST_BYTES:
+            written = bytes(matcher.compute_ff_bytes())
+            if not written:
+                allowed = _allowed(matcher, text, language)
+                if not allowed:
+                    break
+                written = bytes([self._choose(task, text, features, allowed, rng, temperature)])
+            text += written
+            matcher.consume_tokens(list(written))
+            if error := matcher.get_error():
+                raise SamplerError(error)
+        return bytes(text)
+
+    def _choose(
+        self,
+        task: str,
+        text: bytearray,
+        features: NDArray[np.int64],
+        allowed: Collection[int],
+        rng: np.random.Generator,
+        temperature: float,
+    ) -> int:
+        if len(allowed) == 1:
+            return min(allowed)
+        for experts in self._experts[task]:
+            found = experts.log_odds(bytes(text), features)
+            if found is not None and (fitting := [place for place, byte in enumerate(found[0]) if byte in allowed]):
+                odds = found[1][fitting].astype(np.float64)
+                if temperature > 0:
+                    odds += temperature * rng.gumbel(size=len(odds))
+                return found[0][fitting[int(odds.argmax())]]
+        return int(rng.choice(sorted(allowed)))
+
+
+class _Experts:
+    """For every context of `order` bytes, one expert for each feature of a wish; a product of what they say."""
+
+    def __init__(self, wishes: Floats, texts: Sequence[bytes], order: int) -> None:
+        self._order = order
+        self._said: dict[bytes, tuple[list[int], Floats, Floats]] = {}
+        seen: dict[bytes, tuple[list[int], list[int]]] = {}
+        for row, text in enumerate(texts):
+            context = _context(text, len(text))
+            for end, byte in enumerate(text):
+                rows, following = seen.setdefault(context[max(0, end - order) : end], ([], []))
+                rows.append(row)
+                following.append(byte)
+        for key, (rows, following) in seen.items():
+            self._said[key] = _expertise(wishes[rows], following)
+
+    def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], Floats] | None:
+        """The bytes that followed this context, and the logarithm of how likely each is, up to a constant."""
+        said = self._said.get(_context(text, self._order)[-self._order :])
+        if said is None:
+            return None
+        following, prior, experts = said
+        return following, prior + experts[features].sum(axis=0)
+
+
+def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats, Floats]:
+    """Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1."""
+    found, which = np.unique(following, return_inverse=True)
+    share = np.bincount(which).astype(np.float32) / len(which)
+    if len(found) == 1:
+        return [int(found[0])], np.log(share), np.zeros((_FEATURES, 1), dtype=np.float32)
+    counts = wishes.T @ np.eye(len(found), dtype=np.float32)[which]
+    expected = share * (_SHRINK + counts.sum(axis=1, keepdims=True)) + _UNSEEN
+    return found.tolist(), np.log(share), np.log((counts + _SHRINK * share + _UNSEEN) / expected)
+
+
+def _context(text: bytes, length: int) -> bytes:
+    """The last bytes, all digits alike: whatever a weight is, the next family comes after it."""
+    return text[-length:].translate(_ONE_DIGIT)
+
+
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _features(wish: str) -> NDArray[np.int64]:
+    """The buckets of a wish's words, each once."""
+    stems = {f"{word[: _STEM[language_of(word)]]}{'-' * refused}" for word, refused in tokens_of(wish)}
+    return np.array(sorted({hashed(stem, _FEATURES) for stem in stems}), dtype=np.int64)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_ARRAY = re.compile(rb'"(hints|forbidden_ingredients)":\[((?:"[^"]*",)*)("[^"]*"?)?$')
+_WEIGHT = re.compile(rb'"notes_preference":\{(?:[^}]*,)?"[a-z]+":([\d.]*)$')
+_WEIGHTS = [f"{tenths / 10}{end}".encode() for tenths in range(1, 11) for end in ",}"]
+_CEILING = re.compile(rb'"allergen_ceiling":([\d.]*)$')
+_CEILINGS = [b"100.0}", b"0.1}"]
+
+
+def _allowed(matcher: LLMatcher, text: bytearray, language: Language) -> set[int]:
+    """The bytes that may follow: what the grammar allows and the house knows; what the grammar can not say, too.
+
+    No name stands twice, no weight is 0, and some family is wanted.
+    """
+    mask = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
+    allowed = {int(byte) for byte in mask[:256].nonzero()[0]}
+    known = {rest[0] for rest in _continuations(bytes(text), language)}
+    return allowed & known or allowed
+
+
+def _continuations(text: bytes, language: Language) -> Iterator[bytes]:
+    """What may come next where only some texts may; nothing where the grammar says enough."""
+    if text.endswith(b'"notes_preference":{'):
+        yield b'"'
+    elif text.endswith(b'"language":"'):
+        yield language.encode()
+    elif match := _WEIGHT.search(text):
+        yield from _rests(_WEIGHTS, match[1])
+    elif match := _CEILING.search(text):
+        yield from _rests(_CEILINGS, match[1])
+    elif match := _ARRAY.search(text):
+        names = load_lexicon().hints[language] if match[1] == b"hints" else load_lexicon().materials
+        written = {name for name in match[2].split(b",") if name}
+        yield from _rests([quoted for name in names if (quoted := f'"{name}"'.encode()) not in written], match[3] or b"")
+
+
+def _rests(texts: Sequence[bytes], start: bytes) -> Iterator[bytes]:
+    return (text[len(start) :] for text in texts if text.startswith(start) and text != start)

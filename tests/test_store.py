@@ -55,7 +55,8 @@ def shape_of(connection: sql.Connection) -> dict[str, object]:
     seen = sql.inspect(connection)
     return {
         table: (
-            [(c["name"], str(c["type"]), c["nullable"], c["primary_key"]) for c in seen.get_columns(table)],
+            [(c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)],
+            seen.get_pk_constraint(table)["constrained_columns"],
             [(k["constrained_columns"], k["referred_table"]) for k in seen.get_foreign_keys(table)],
             [u["column_names"] for u in seen.get_unique_constraints(table)],
             [(i["name"], i["column_names"]) for i in seen.get_indexes(table)],

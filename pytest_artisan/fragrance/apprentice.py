@@ -62,6 +62,8 @@ class Apprentice:
         self._better: list[Floats] = []
         self._worse: list[Floats] = []
         self.heard = 0
+        # How much of it an algorithm has learnt from.
+        self.learnt: dict[str, int] = {}
 
     def guard(self, algorithm: str) -> Guard:
         """The trainer of this name, with what undoes its harm; raises ValueError for an unknown one."""

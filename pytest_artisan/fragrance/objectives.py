@@ -84,6 +84,11 @@ class Objectives:
         return judged
 
 
+def price_of(cost: float) -> float:
+    """USD a kilogram of the concentrate whose objective is `cost`, below 1."""
+    return _HALF_COST * cost / (1 - cost)
+
+
 def _unit(vectors: Floats) -> Floats:
     """Vectors of length 1, or 0 where they were."""
     unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), _TINY)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 import numpy as np
+from cachetools import LRUCache
 
 from pytest_artisan.fragrance.apprentice import SETTINGS, Apprentice
 from pytest_artisan.fragrance.brief import Brief
@@ -27,10 +28,24 @@ from pytest_artisan.settings import SettingsError
 FEWEST_OPTIONS = 3
 # A formula's shares may miss 100 % by as much.
 _SUM = 0.01
+# Briefs whose apprentices stay in memory; one that was dropped comes back from its checkpoints and records.
+_APPRENTICES = 64
 
 
 class RefinementError(SettingsError):
     """What can not be refined, or an answer to what was never asked."""
+
+
+class UnknownExperiment(RefinementError):
+    """An experiment that nobody made."""
+
+
+class NotOffered(RefinementError):
+    """A choice that was none of an experiment's options."""
+
+
+class AlreadyAnswered(RefinementError):
+    """A second feedback for an experiment, which takes one."""
 
 
 class Refinement:
@@ -50,9 +65,7 @@ class Refinement:
         self._store, self._unlisted, self._seed, self._settings = store, unlisted_limit, seed, settings
         self._catalogue = load_catalogue() if catalogue is None else catalogue
         self._algorithm = _known(algorithm)
-        self._apprentices: dict[str, Apprentice] = {}
-        # How much of a subject's feedback an algorithm has learnt from.
-        self._learnt: dict[tuple[str, str], int] = {}
+        self._apprentices: LRUCache[str, Apprentice] = LRUCache(_APPRENTICES)
 
     def options(
         self, dna: Formula | Mapping[str, float], brief: Brief, algorithm: str | None = None, n: int = FEWEST_OPTIONS
@@ -70,20 +83,20 @@ class Refinement:
         subject, apprentice = self._apprentice(brief)
         self._catch_up(subject, apprentice, algorithm)
         number = self._store.count_experiments(subject)
-        rng = np.random.Generator(np.random.SFC64([self._seed, number]))
-        [start] = apprentice.shares([composition])
-        try:
-            shares = apprentice.propose(algorithm, start, n, rng)
-        except Infeasible as error:
-            raise RefinementError(f"options: {error}") from None
-        name = f"{subject}-{number}"
-        experiment = Experiment(
-            name, _written(brief), composition, algorithm, self._offered(name, apprentice, algorithm, shares)
-        )
-        for option in experiment.options:
-            self._check(option.composition, brief)
-        self._store.add_experiment(subject, experiment.id, msgspec.json.encode(experiment))
-        return experiment
+        while True:
+            name = f"{subject}-{number}"
+            shares = self._proposed(number, apprentice, algorithm, composition, n)
+            options = self._offered(name, apprentice, algorithm, shares)
+            for option in options:
+                self._check(option.composition, brief)
+            experiment = Experiment(name, _written(brief), composition, algorithm, options)
+            try:
+                self._store.add_experiment(subject, name, msgspec.json.encode(experiment))
+            except KeyError:
+                # Another process has just taken this number.
+                number += 1
+            else:
+                return experiment
 
     def feedback(
         self, experiment: str, chosen: str, rating: float, notes: str = "", algorithm: str | None = None
@@ -93,9 +106,11 @@ class Refinement:
         Where the process ends in between, it is learnt from later. Raises as `keep` does.
         """
         algorithm = _known(algorithm or self._algorithm)
-        offered = self.keep(experiment, chosen, rating, notes)
-        subject, apprentice = self._apprentice(_read(offered.brief))
-        metrics = self._catch_up(subject, apprentice, algorithm)
+        subject, apprentice = self._apprentice(_read(self._experiment(experiment).brief))
+        # Before it is kept: from then on another process may learn from it, too, and leave nothing to learn here.
+        self._catch_up(subject, apprentice, algorithm)
+        self.keep(experiment, chosen, rating, notes)
+        metrics = self._learn(subject, apprentice, algorithm)
         assert metrics is not None, "there was something to learn from"
         return metrics
 
@@ -108,7 +123,7 @@ class Refinement:
         offered = self._experiment(experiment)
         known = [option.id for option in offered.options]
         if chosen not in known:
-            raise RefinementError(f"chosen: {chosen!r} was not offered; experiment {experiment} has {', '.join(known)}")
+            raise NotOffered(f"chosen: {chosen!r} was not offered; experiment {experiment} has {', '.join(known)}")
         if not WORST <= rating <= BEST:  # nor is NaN
             raise RefinementError(f"rating: {rating!r} is not a number from {WORST} to {BEST}")
         try:
@@ -116,7 +131,7 @@ class Refinement:
                 experiment, msgspec.json.encode(Feedback(experiment, chosen, float(rating), notes))
             )
         except KeyError:
-            raise RefinementError(f"experiment {experiment} has its feedback already") from None
+            raise AlreadyAnswered(f"experiment {experiment} has its feedback already") from None
         return offered
 
     def points(self, experiment: str, algorithm: str | None = None) -> dict[str, float]:
@@ -134,18 +149,20 @@ class Refinement:
             self._apprentices[subject] = Apprentice(brief, self._catalogue, self._unlisted, self._seed, self._settings)
         return subject, self._apprentices[subject]
 
-    def _catch_up(self, subject: str, apprentice: Apprentice, algorithm: str) -> Metrics | None:
-        """Learn from what this algorithm has not learnt from; the metrics of the last update, if there was one."""
-        guard, key = apprentice.guard(algorithm), (subject, algorithm)
+    def _catch_up(self, subject: str, apprentice: Apprentice, algorithm: str) -> None:
+        """Go on from where another process may have gone, then learn from what is new."""
         saved = self._store.load(subject, algorithm)
-        # Another process may have gone on.
-        if saved is not None and saved.learnt > self._learnt.get(key, 0):
+        if saved is not None and saved.learnt > apprentice.learnt.get(algorithm, 0):
             try:
-                guard.restore(unpack(saved.content))
+                apprentice.guard(algorithm).restore(unpack(saved.content))
             except CheckpointError as error:
                 raise RefinementError(f"{algorithm}'s checkpoint for {subject}: {error}") from None
-            self._learnt[key] = saved.learnt
-        learnt = self._learnt.get(key, 0)
+            apprentice.learnt[algorithm] = saved.learnt
+        self._learn(subject, apprentice, algorithm)
+
+    def _learn(self, subject: str, apprentice: Apprentice, algorithm: str) -> Metrics | None:
+        """Learn from what this algorithm has not learnt from; the metrics of the last update, if there was one."""
+        learnt = apprentice.learnt.get(algorithm, 0)
         first = min(learnt, apprentice.heard)
         said = [
             (msgspec.json.decode(asked, type=Experiment), msgspec.json.decode(answer, type=Feedback))
@@ -157,18 +174,30 @@ class Refinement:
             if number > apprentice.heard:
                 apprentice.hear([record])
             metrics = apprentice.learn(algorithm)
-            self._learnt[key] = number
+            apprentice.learnt[algorithm] = number
         if metrics is not None:
-            self._store.save(subject, algorithm, Checkpoint(self._learnt[key], pack(guard.state())))
+            state = apprentice.guard(algorithm).state()
+            self._store.save(subject, algorithm, Checkpoint(apprentice.learnt[algorithm], pack(state)))
         return metrics
 
     def _experiment(self, name: str) -> Experiment:
         try:
             return msgspec.json.decode(self._store.experiment(name), type=Experiment)
         except KeyError:
-            raise RefinementError(f"there is no experiment {name!r}") from None
+            raise UnknownExperiment(f"there is no experiment {name!r}") from None
         except msgspec.MsgspecError as error:
             raise RefinementError(f"experiment {name} can not be read: {error}") from None
+
+    def _proposed(
+        self, number: int, apprentice: Apprentice, algorithm: str, composition: Mapping[str, float], n: int
+    ) -> Floats:
+        """The formulas (n, materials) of a subject's experiment of this number."""
+        rng = np.random.Generator(np.random.SFC64([self._seed, number]))
+        [start] = apprentice.shares([composition])
+        try:
+            return apprentice.propose(algorithm, start, n, rng)
+        except Infeasible as error:
+            raise RefinementError(f"options: {error}") from None
 
     def _offered(self, name: str, apprentice: Apprentice, algorithm: str, shares: Floats) -> tuple[Option, ...]:
         points = apprentice.points(algorithm, shares)

@@ -22,8 +22,12 @@ _Reference = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
 class Database(Table, frozen=True):
-    """A database; `password_env` names the variable with its password, which is never written down."""
+    """A database: a file of SQLite beside the project, or a server of PostgreSQL.
 
+    `password_env` names the variable with the server's password, which is never written down.
+    """
+
+    driver: Literal["sqlite", "postgresql"] = "sqlite"
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 5432
     name: str = "artisan"

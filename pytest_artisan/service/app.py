@@ -1,0 +1,179 @@
+"""The service's ASGI app: from wishes to DNA, to options, to feedback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated, TypeVar
+
+from cachetools import LRUCache
+from fastapi import APIRouter, FastAPI, Path, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy.exc import SQLAlchemyError
+
+from pytest_artisan.ensemble.answers import Answering, Outcome, WishError
+from pytest_artisan.ensemble.briefs import WishBrief
+from pytest_artisan.fragrance.evolution import NotPossible
+from pytest_artisan.service.contract import (
+    Checks,
+    CreateRequest,
+    Dna,
+    FeedbackRequest,
+    Health,
+    Learnt,
+    Live,
+    Name,
+    Options,
+    OptionsRequest,
+    Ready,
+)
+from pytest_artisan.service.creation import Creation
+from pytest_artisan.service.errors import ServiceError, install, responses
+from pytest_artisan.service.metrics import Metrics, MetricsObserver
+from pytest_artisan.service.middleware import Around
+from pytest_artisan.service.refining import Refining
+from pytest_artisan.service.store import DatabaseStore
+
+VERSION = version("pytest-artisan")
+_JSON = "application/json"
+# Finished answers that are kept for wishes that come again.
+_HOT = 1024
+_KEPT = frozenset({Outcome.RAW, Outcome.REPAIRED, Outcome.CACHED})
+# Evolutions at once: they share the processors with the event loop.
+_EVOLUTIONS = 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the routes work with."""
+
+    answering: Answering
+    store: DatabaseStore
+    metrics: Metrics
+    observer: MetricsObserver
+    snapshot: str
+
+
+def create_app(service: Service) -> FastAPI:
+    """The app over one ensemble and one store; at its end it closes the ensemble, and leaves the store open."""
+    evolving, refining = ThreadPoolExecutor(_EVOLUTIONS), ThreadPoolExecutor(1)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await service.answering.aclose()
+        for pool in (evolving, refining):
+            pool.shutdown(cancel_futures=True)
+
+    app = FastAPI(
+        title="Artisan",
+        version=VERSION,
+        description="Perfume from a wish: a brief, a formula within IFRA's limits, and options that learn.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Around, metrics=service.metrics)
+    install(app)
+    creation = Creation(service.store)
+    app.include_router(_health(service))
+    app.include_router(_creating(service, creation, evolving))
+    app.include_router(_evolving(Refining(service.store, creation, service.metrics), refining))
+    return app
+
+
+async def _in(pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
+
+
+def _health(service: Service) -> APIRouter:
+    router = APIRouter(tags=["health"])
+    health = Health(version=VERSION, model_snapshot=service.snapshot).model_dump_json().encode()
+    live = Live().model_dump_json().encode()
+
+    @router.get("/health", response_model=Health, responses=responses())
+    async def get_health() -> Response:
+        return Response(health, media_type=_JSON)
+
+    @router.get("/health/live", response_model=Live, responses=responses())
+    async def get_live() -> Response:
+        return Response(live, media_type=_JSON)
+
+    @router.get("/health/ready", response_model=Ready, responses={**responses(), 503: {"model": Ready}})
+    def get_ready() -> Response:
+        try:
+            service.store.check()
+            store = True
+        except SQLAlchemyError:
+            store = False
+        members = any(state != "open" for state in service.observer.breakers.values())
+        checks = Checks(store="ok" if store else "unavailable", members="ok" if members else "unavailable")
+        ready = Ready(status="ok" if store and members else "unavailable", checks=checks)
+        return Response(ready.model_dump_json(), 200 if store and members else 503, media_type=_JSON)
+
+    @router.get("/metrics", response_class=Response, responses=responses())
+    def get_metrics() -> Response:
+        return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _creating(service: Service, creation: Creation, pool: ThreadPoolExecutor) -> APIRouter:
+    router = APIRouter(prefix="/dna", tags=["dna"])
+    # By what shapes an answer: its brief, for which it counts, and the finished bytes.
+    hot: LRUCache[object, tuple[WishBrief, bytes]] = LRUCache(_HOT)
+
+    @router.post("/create", response_model=Dna, responses=responses(400, 413, 422, 503))
+    async def create(body: CreateRequest) -> Response:
+        """From a wish to a brief to a formula; the same brief gives the same formula."""
+        try:
+            answer = await service.answering.answer(body.wish, body.mode)
+        except WishError as error:
+            raise ServiceError(422, str(error), "body.wish") from None
+        key = (answer.key, answer.mode, answer.source, answer.outcome, answer.remarks)
+        kept = hot.get(key)
+        if kept is not None and kept[0] == answer.brief:
+            return Response(kept[1], media_type=_JSON)
+        try:
+            dna = await _in(pool, creation.create, answer)
+        except NotPossible as error:
+            raise ServiceError(422, str(error), "body.wish", "not_possible") from None
+        content = dna.model_dump_json().encode()
+        if answer.outcome in _KEPT:
+            hot[key] = (answer.brief, content)
+        return Response(content, media_type=_JSON)
+
+    @router.get("/{id}", response_model=Dna, responses=responses(404, 422, 503))
+    def get_dna(id: Annotated[Name, Path()]) -> Response:
+        """The DNA as it was created."""
+        dna = creation.find(id)
+        if dna is None:
+            raise ServiceError(404, f"there is no DNA {id!r}", "path.id")
+        return Response(dna.model_dump_json(), media_type=_JSON)
+
+    return router
+
+
+def _evolving(refining: Refining, pool: ThreadPoolExecutor) -> APIRouter:
+    """The routes of refinement, which takes one request after the other: the pool has one thread."""
+    router = APIRouter(prefix="/evolve", tags=["evolve"])
+
+    @router.post("/options", response_model=Options, responses=responses(400, 404, 413, 422, 503))
+    async def options(body: OptionsRequest) -> Response:
+        """Formulas made of a DNA, to choose from."""
+        offered = await _in(pool, refining.options, body)
+        return Response(offered.model_dump_json(), media_type=_JSON)
+
+    @router.post("/feedback", response_model=Learnt, responses=responses(400, 404, 409, 413, 422, 503))
+    async def feedback(body: FeedbackRequest) -> Response:
+        """Which option was chosen and how good it is; an experiment takes one feedback."""
+        learnt = await _in(pool, refining.feedback, body)
+        return Response(learnt.model_dump_json(), media_type=_JSON)
+
+    return router

@@ -1,0 +1,78 @@
+"""Options and feedback as the service offers them; for one thread at a time."""
+
+from __future__ import annotations
+
+from pytest_artisan.fragrance.refinement import (
+    AlreadyAnswered,
+    NotOffered,
+    Refinement,
+    RefinementError,
+    UnknownExperiment,
+)
+from pytest_artisan.service.contract import (
+    FeedbackRequest,
+    JudgedBy,
+    Learnt,
+    OfferedOption,
+    Options,
+    OptionsRequest,
+    Update,
+)
+from pytest_artisan.service.creation import Creation
+from pytest_artisan.service.errors import ServiceError
+from pytest_artisan.service.metrics import Metrics
+from pytest_artisan.service.store import DatabaseStore
+
+
+class Refining:
+    """A `Refinement` whose errors are answers, and whose updates are told to Prometheus."""
+
+    def __init__(self, store: DatabaseStore, creation: Creation, metrics: Metrics) -> None:
+        self._refinement, self._creation, self._metrics = Refinement(store), creation, metrics
+
+    def options(self, request: OptionsRequest) -> Options:
+        """Raises ServiceError: 404 for an unknown DNA, 422 where its limits leave no room for so many options."""
+        dna = self._creation.find(request.dna)
+        if dna is None:
+            raise ServiceError(404, f"there is no DNA {request.dna!r}", "body.dna")
+        brief, _ = self._creation.brief_of(dna.brief)
+        composition = {part.cas: part.per_cent for part in dna.composition}
+        try:
+            experiment = self._refinement.options(composition, brief, request.algorithm, request.count)
+        except RefinementError as error:
+            raise ServiceError(422, str(error), "body.dna", "not_possible") from None
+        return Options(
+            experiment=experiment.id,
+            dna=dna.id,
+            algorithm=request.algorithm,
+            options=tuple(
+                OfferedOption(
+                    id=option.id,
+                    composition=self._creation.parts(option.composition),
+                    objectives=JudgedBy(**option.objectives),
+                    points=option.points,
+                )
+                for option in experiment.options
+            ),
+        )
+
+    def feedback(self, request: FeedbackRequest) -> Learnt:
+        """Raises ServiceError: 404 for an unknown experiment, 422 for what it did not offer, 409 for a second one."""
+        try:
+            update = self._refinement.feedback(
+                request.experiment, request.chosen, request.rating, request.notes, request.algorithm
+            )
+        except UnknownExperiment as error:
+            raise ServiceError(404, str(error), "body.experiment") from None
+        except NotOffered as error:
+            raise ServiceError(422, str(error), "body.chosen") from None
+        except AlreadyAnswered as error:
+            raise ServiceError(409, str(error), "body.experiment") from None
+        self._metrics.rating.observe(request.rating)
+        self._metrics.episode_return.labels(request.algorithm).set(update.episode_return)
+        self._metrics.kl.labels(request.algorithm).set(update.kl)
+        return Learnt(
+            experiment=request.experiment,
+            algorithm=request.algorithm,
+            update=Update(**{name: getattr(update, name) for name in Update.model_fields}),
+        )

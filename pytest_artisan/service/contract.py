@@ -19,9 +19,9 @@ Judged = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Body(BaseModel):
-    """Nothing is converted, and nothing unknown is taken."""
+    """Nothing is converted, nothing unknown is taken, and NaN is no number."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CreateRequest(_Body):
@@ -47,7 +47,7 @@ class FeedbackRequest(_Body):
 
     experiment: Name
     chosen: Name
-    rating: Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
+    rating: Annotated[float, Field(ge=1, le=5)]
     notes: Annotated[str, Field(max_length=500)] = ""
     algorithm: Algorithm = "PPO"
 

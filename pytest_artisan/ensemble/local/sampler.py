@@ -183,7 +183,9 @@ def _continuations(text: bytes, language: Language) -> Iterator[bytes]:
     elif match := _ARRAY.search(text):
         names = load_lexicon().hints[language] if match[1] == b"hints" else load_lexicon().materials
         written = {name for name in match[2].split(b",") if name}
-        yield from _rests([quoted for name in names if (quoted := f'"{name}"'.encode()) not in written], match[3] or b"")
+        yield from _rests(
+            [quoted for name in names if (quoted := f'"{name}"'.encode()) not in written], match[3] or b""
+        )
 
 
 def _rests(texts: Sequence[bytes], start: bytes) -> Iterator[bytes]:

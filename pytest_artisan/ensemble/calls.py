@@ -54,8 +54,11 @@ class Caller:
         deadline: float,
     ) -> Reply[Content]:
         """What `read` makes of the answer, by `deadline` of the clock; raises one of NO_ANSWER."""
+        started = self._clock.now()
+        if started >= deadline:
+            # Nobody is asked, so nobody has failed.
+            raise Late("no time is left")
         with self._breaker.guarding():
-            started = self._clock.now()
             try:
                 reply = read(await self._connection.post(path, body, kind, deadline - started))
             except NO_ANSWER as error:

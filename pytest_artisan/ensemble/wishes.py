@@ -15,8 +15,11 @@ from pytest_artisan.ensemble.settings import Endpoint
 LONGEST = 4_000
 # Characters from which two and three members are asked.
 _BALANCED, _CREATIVE = 50, 201
-# What nobody sees: controls, marks that turn or hide text, halves of characters.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
+# What nobody sees: controls, marks that turn or hide text, fillers, tags, halves of characters.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]+"
+)
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 # A small word, or a figure, that turns the meaning of a wish which is otherwise alike.
 _TURNING = re.compile(

@@ -48,7 +48,9 @@ class Lexicon:
     def hints(self) -> dict[Language, tuple[str, ...]]:
         """Every hint of a language, each once."""
         return {
-            language: tuple(dict.fromkeys(hint for family in self.families.values() for hint in family["hints"][language]))
+            language: tuple(
+                dict.fromkeys(hint for family in self.families.values() for hint in family["hints"][language])
+            )
             for language in LANGUAGES
         }
 

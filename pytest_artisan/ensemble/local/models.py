@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal, Protocol, get_args
 
-from pytest_artisan.ensemble.answers import Role
+from pytest_artisan.ensemble.answers import Mode, Role
 from pytest_artisan.ensemble.local.examples import make_examples
 from pytest_artisan.ensemble.local.readings import Reading
 from pytest_artisan.ensemble.local.regression import KernelRidge, Retriever
@@ -23,7 +23,8 @@ MODELS: Final[Mapping[Role, str]] = {
 }
 EMBEDDING: Final = "local-embedding"
 _EXAMPLES = 1500
-_TTL_S, _TIMEOUTS_S = 300.0, {"fast": 8.0, "balanced": 12.0, "creative": 20.0}
+_TTL_S = 300.0
+_TIMEOUTS_S: Mapping[Mode, float] = {"fast": 8.0, "balanced": 12.0, "creative": 20.0}
 
 
 class Model(Protocol):

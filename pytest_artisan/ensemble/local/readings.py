@@ -115,7 +115,7 @@ class Reading:
         return bool(best - second >= _SURE_MARGIN)
 
     def _corrected_families(self, given: Mapping[str, float]) -> dict[str, float]:
-        weights = {}
+        weights: dict[str, float] = {}
         for family, score in zip(FAMILIES, self.scores[_PARTS["notes_preference"]], strict=True):
             if score >= _SURE_WANTED:
                 weights[family] = max(_weight(score), given.get(family, 0.0))

@@ -22,8 +22,8 @@ _ORDERS = (6, 3)
 _FEATURES = 4096
 # Of a Korean word its first two syllables count, without the particle; of an English one, its first seven letters.
 _STEM = {"ko": 2, "en": 7}
-# How many examples a word needs to count half; how many times its mean a chi-squared stays chance; no logarithm of 0.
-_SHRINK, _CHANCE, _LEAST = 0.3, 2.0, 1e-6
+# How many examples a word needs to count half; which log-likelihood ratio is chance; no logarithm of 0.
+_SHRINK, _CHANCE, _LEAST = 0.3, 4.0, 1e-6
 _MOST_BYTES = 2000
 # What a reading says of what the sampler wrote: nothing else is ruled out.
 _WRITTEN, _DOUBT = 0.8, 0.1
@@ -127,8 +127,7 @@ class _Experts:
 def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats, Floats]:
     """Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1.
 
-    A feature whose bytes may as well be chance says nothing: twice their information, in the limit chi-squared with
-    k - 1 degrees of freedom, stays below a multiple of those.
+    A feature whose bytes may as well be chance says nothing: for one of them, its log-likelihood ratio has to be high.
     """
     found, which = np.unique(following, return_inverse=True)
     share = np.bincount(which).astype(np.float32) / len(which)
@@ -137,8 +136,12 @@ def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats,
     counts = wishes.T @ np.eye(len(found), dtype=np.float32)[which]
     often = counts.sum(axis=1, keepdims=True)
     told = np.log((counts + _SHRINK * share) / (often + _SHRINK) / share)
-    surprise = 2 * (counts * np.log(np.maximum(counts, _LEAST) / np.maximum(often, _LEAST) / share)).sum(axis=1)
-    return found.tolist(), np.log(share), told * (surprise > _CHANCE * (len(found) - 1))[:, None]
+    surprise = (_information(counts, often * share) + _information(often - counts, often * (1 - share))).max(axis=1)
+    return found.tolist(), np.log(share), told * (surprise > _CHANCE)[:, None]
+
+
+def _information(seen: Floats, expected: Floats) -> Floats:
+    return np.asarray(seen * np.log(np.maximum(seen, _LEAST) / np.maximum(expected, _LEAST)))
 
 
 def _context(text: bytes, length: int) -> bytes:

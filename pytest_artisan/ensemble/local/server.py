@@ -95,7 +95,8 @@ class ModelServer:
             exception_handlers={HTTPException: _refuse},
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Any: Starlette and uvicorn each have their own types of ASGI.
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         await self._app(scope, receive, send)
 

@@ -230,7 +230,8 @@ def test_the_server_stops_while_a_hang_is_pending() -> None:
             assert drawn.wait(5)
             start = time.monotonic()
         assert time.monotonic() - start < 4.5
-        assert isinstance(pending.exception(5), httpx2.TransportError)
+        # uvicorn cancels what is left, and says so.
+        assert pending.result(5).status_code == 500
 
 
 def test_faults_by_chance_repeat_with_their_seed() -> None:

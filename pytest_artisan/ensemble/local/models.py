@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 from pytest_artisan.ensemble.answers import Mode, Role
 from pytest_artisan.ensemble.local.examples import make_examples
+from pytest_artisan.ensemble.local.lexicon import load_lexicon
 from pytest_artisan.ensemble.local.readings import Reading
 from pytest_artisan.ensemble.local.regression import KernelRidge, Retriever
 from pytest_artisan.ensemble.local.sampler import Sampler
@@ -57,7 +58,7 @@ class LocalModels:
         if task == "hints":
             return {"hints": member.hints(wish, seed, temperature)}
         reading = member.read(wish, seed, temperature)
-        return reading.corrected(brief) if task == "check" else reading.brief()
+        return reading.corrected(brief, load_lexicon().concepts(wish)) if task == "check" else reading.brief()
 
 
 @cache

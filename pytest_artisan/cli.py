@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("name", nargs="?", choices=NAMES, help="default: ARTISAN_ENV, else dev")
     show.set_defaults(run=_show_environment)
     _add_moga(commands)
+    _add_models(commands)
     return parser
 
 
@@ -77,12 +78,31 @@ def _add_moga(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     stability.set_defaults(run=_check_stability)
 
 
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = commands.add_parser("models", help="the local reference models")
+    serve = models.add_subparsers(required=True, metavar="COMMAND").add_parser("serve", help="over OpenAI's HTTP API")
+    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
+    serve.add_argument("--port", type=_port, default=8001, help="default: 8001; 0 takes a free one")
+    serve.add_argument("--seed", type=_seed, default=0)
+    serve.add_argument("--latency-ms", type=float, default=0.0, metavar="MEDIAN", help="added to every answer")
+    serve.add_argument("--fault", action="append", default=[], metavar="MODEL=KIND[:PROBABILITY]")
+    serve.add_argument("--watch-stdin", action="store_true", help="end when standard input ends")
+    serve.set_defaults(run=_serve_models)
+
+
 def _seed(text: str) -> int:
     return _above(int(text), -1)
 
 
 def _count(text: str) -> int:
     return _above(int(text), 0)
+
+
+def _port(text: str) -> int:
+    number = _above(int(text), -1)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is above 65535")
+    return number
 
 
 def _percent(text: str) -> float:
@@ -152,6 +172,12 @@ def _evolve(options: argparse.Namespace) -> int:
     )
     print("\n".join(front_lines(formulas, catalogue, brief)))
     return GO
+
+
+def _serve_models(options: argparse.Namespace) -> int:
+    from pytest_artisan.ensemble.local.serving import serve
+
+    return serve(options)
 
 
 def _check_stability(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ _SAID = {
     "allergen_ceiling": 0.15,
 }
 _REFUSES, _ALLERGIC, _TWO, _SECOND_FAMILY, _NOISE = 0.5, 0.25, 0.3, 0.5, 0.3
-# How many wishes are a few words that name a family and perhaps a product.
+# How many wishes are a few words that name one family and at most one other value.
 _SHORT = 0.3
 
 
@@ -59,10 +59,10 @@ class _Maker:
         short = bool(self._rng.random() < _SHORT)
         families, parts = self._families(1 if short else 1 + int(self._rng.random() < _SECOND_FAMILY))
         values = {**DEFAULTS, "mood": self._lexicon.families[families[0]]["mood"]}
-        parts += self._say(values, ["product_category"] if short else list(_SAID))
-        if short:
-            return self._made(parts, values, families, [])
+        parts += self._say(values, [self._any(list(_SAID))] if short else list(_SAID))
         forbidden, refusal = self._forbidden(values)
+        if short:
+            return self._made([*parts, *refusal], values, families, forbidden)
         if self._rng.random() < _NOISE:
             parts.append(self._any(self._phrases["noise"]))
         order = self._rng.permutation(len(parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pytest_artisan.ensemble.briefs import FAMILIES, Language, WishBrief
 from pytest_artisan.ensemble.local.examples import DEFAULTS, Example
 from pytest_artisan.ensemble.local.features import Floats
-from pytest_artisan.ensemble.local.lexicon import LANGUAGES, load_lexicon
+from pytest_artisan.ensemble.local.lexicon import LANGUAGES, Concept, load_lexicon
 
 _FEWEST_FAMILIES_WEIGHT, _MOST_FAMILIES = 0.1, 4
 # From where on a check trusts its own reading: of a field's best value over its second, of a family, of a material.
@@ -83,19 +83,30 @@ class Reading:
         field = f"hints.{self.language}"
         return [COLUMNS[field][place] for place in np.argsort(-self.scores[_PARTS[field]], kind="stable")[:_HINTS]]
 
-    def corrected(self, brief: object) -> dict[str, Any]:
-        """Somebody's brief with what this reading is sure of; this reading's own where that is no brief."""
+    def corrected(self, brief: object, named: Collection[Concept]) -> dict[str, Any]:
+        """Somebody's brief with what this reading is sure of, and what the wish has `named` word for word.
+
+        This reading's own brief where that is none.
+        """
         own = self.brief()
         try:
             given = WishBrief.model_validate_json(json.dumps(brief))
         except ValidationError:
             return own
         kept = given.model_dump(mode="json", exclude={"hints", "schema_version"})
-        kept.update({field: own[field] for field in _ENUMS if self._sure(field)})
+        for field in _ENUMS:
+            values = [value for about, value in named if about == field]
+            if len(values) == 1:
+                kept[field] = values[0]
+            elif self._sure(field):
+                kept[field] = own[field]
+        kept["allergen_ceiling"] = float(kept["allergen_ceiling"])
         kept["language"] = self.language
-        named = dict.fromkeys((*self._forbidden(_SURE_FORBIDDEN), *kept["forbidden_ingredients"]))
-        kept["forbidden_ingredients"] = list(named)[:_MOST_FORBIDDEN]
-        kept["notes_preference"] = self._corrected_families(kept["notes_preference"])
+        refused = [name for field, name in named if field == "forbidden_ingredients"]
+        every = dict.fromkeys((*refused, *self._forbidden(_SURE_FORBIDDEN), *kept["forbidden_ingredients"]))
+        kept["forbidden_ingredients"] = list(every)[:_MOST_FORBIDDEN]
+        wanted = {name for field, name in named if field == "notes_preference"}
+        kept["notes_preference"] = self._corrected_families(kept["notes_preference"], wanted)
         return kept
 
     def _families(self) -> dict[str, float]:
@@ -114,12 +125,14 @@ class Reading:
         second, best = np.partition(self.scores[_PARTS[field]], -2)[-2:]
         return bool(best - second >= _SURE_MARGIN)
 
-    def _corrected_families(self, given: Mapping[str, float]) -> dict[str, float]:
-        weights = {}
+    def _corrected_families(self, given: Mapping[str, float], named: Collection[str]) -> dict[str, float]:
+        """Where the wish names families, nothing stays that neither it nor this reading wants."""
+        doubtful = self.threshold if named else _SURE_UNWANTED
+        weights: dict[str, float] = {}
         for family, score in zip(FAMILIES, self.scores[_PARTS["notes_preference"]], strict=True):
-            if score >= _SURE_WANTED:
+            if family in named or score >= _SURE_WANTED:
                 weights[family] = max(_weight(score), given.get(family, 0.0))
-            elif family in given and score > _SURE_UNWANTED:
+            elif family in given and score > doubtful:
                 weights[family] = given[family]
         return weights if any(weights.values()) else dict(given)
 

@@ -45,6 +45,10 @@ class Retriever:
             scores[part] = votes @ self._answers[places, part] / votes.sum()
         return Reading(language_of(wish), scores, self._threshold)
 
+    def hints(self, wish: str, seed: int = 0, temperature: float = 0.0) -> list[str]:
+        """Those with the highest scores."""
+        return self.read(wish).hints()
+
 
 class KernelRidge:
     """Kernel ridge regression of all fields at once, with the kernel x·y + (x·y)² of unit n-gram vectors."""
@@ -63,6 +67,10 @@ class KernelRidge:
         """The regression's scores; neither seed nor temperature matters."""
         kernel = _kernel(self._space.library @ self._space.vector(wish))
         return Reading(language_of(wish), self._mean + kernel @ self._duals, self._threshold)
+
+    def hints(self, wish: str, seed: int = 0, temperature: float = 0.0) -> list[str]:
+        """Those with the highest scores."""
+        return self.read(wish).hints()
 
 
 def _kernel(products: Floats) -> Floats:

@@ -19,11 +19,11 @@ from pytest_artisan.ensemble.local.readings import Reading, encode
 
 # How many bytes an expert looks back on, the longest first; one that never saw them asks the next.
 _ORDERS = (6, 3)
-_FEATURES = 2048
+_FEATURES = 4096
 # Of a Korean word its first two syllables count, without the particle; of an English one, its first seven letters.
 _STEM = {"ko": 2, "en": 7}
-# How many examples a word needs to count half, and how many a byte has that none shows.
-_SHRINK, _UNSEEN = 1.0, 1e-3
+# How many examples a word needs to count half; which log-likelihood ratio is chance; no logarithm of 0.
+_SHRINK, _CHANCE, _LEAST = 0.3, 4.0, 1e-6
 _MOST_BYTES = 2000
 # What a reading says of what the sampler wrote: nothing else is ruled out.
 _WRITTEN, _DOUBT = 0.8, 0.1
@@ -49,11 +49,13 @@ class Sampler:
         self._grammars = {"brief": self._grammar(BRIEF_SCHEMA), "hints": self._grammar(HINTS_SCHEMA)}
 
     def read(self, wish: str, seed: int = 0, temperature: float = 0.0) -> Reading:
-        """A written brief and written hints as scores."""
-        language, rng = language_of(wish), np.random.default_rng(seed)
-        brief = json.loads(self._write("brief", wish, language, rng, temperature))
-        hints = json.loads(self._write("hints", wish, language, rng, temperature))["hints"]
-        return Reading(language, _DOUBT + _WRITTEN * encode(brief, hints), 2 * _DOUBT)
+        """A written brief as scores."""
+        brief = self._write("brief", wish, seed, temperature)
+        return Reading(language_of(wish), _DOUBT + _WRITTEN * encode(brief), 2 * _DOUBT)
+
+    def hints(self, wish: str, seed: int = 0, temperature: float = 0.0) -> list[str]:
+        """Written hints."""
+        return list(self._write("hints", wish, seed, temperature)["hints"])
 
     def _grammar(self, schema: Mapping[str, Any]) -> str:
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides={"whitespace_flexible": False})
@@ -61,21 +63,20 @@ class Sampler:
             raise SamplerError(error)
         return grammar
 
-    def _write(self, task: str, wish: str, language: Language, rng: np.random.Generator, temperature: float) -> bytes:
+    def _write(self, task: str, wish: str, seed: int, temperature: float) -> dict[str, Any]:
+        language, rng = language_of(wish), np.random.default_rng(seed)
         features, text = _features(wish), bytearray()
         matcher = LLMatcher(self._tokenizer, self._grammars[task])
-        while not matcher.is_stopped() and len(text) < _MOST_BYTES:
+        while not matcher.is_stopped():
             written = bytes(matcher.compute_ff_bytes())
             if not written:
                 allowed = _allowed(matcher, text, language)
-                if not allowed:
-                    break
                 written = bytes([self._choose(task, text, features, allowed, rng, temperature)])
             text += written
             matcher.consume_tokens(list(written))
-            if error := matcher.get_error():
-                raise SamplerError(error)
-        return bytes(text)
+            if (error := matcher.get_error()) or len(text) > _MOST_BYTES:
+                raise SamplerError(error or f"no end after {_MOST_BYTES} bytes")
+        return dict(json.loads(text))
 
     def _choose(
         self,
@@ -120,18 +121,27 @@ class _Experts:
         if said is None:
             return None
         following, prior, experts = said
-        return following, prior + experts[features].sum(axis=0)
+        return following, prior + experts[features].sum(axis=0) if len(following) > 1 else prior
 
 
 def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats, Floats]:
-    """Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1."""
+    """Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1.
+
+    A feature whose bytes may as well be chance says nothing: for one of them, its log-likelihood ratio has to be high.
+    """
     found, which = np.unique(following, return_inverse=True)
     share = np.bincount(which).astype(np.float32) / len(which)
     if len(found) == 1:
-        return [int(found[0])], np.log(share), np.zeros((_FEATURES, 1), dtype=np.float32)
+        return [int(found[0])], np.log(share), np.zeros((0, 1), dtype=np.float32)
     counts = wishes.T @ np.eye(len(found), dtype=np.float32)[which]
-    expected = share * (_SHRINK + counts.sum(axis=1, keepdims=True)) + _UNSEEN
-    return found.tolist(), np.log(share), np.log((counts + _SHRINK * share + _UNSEEN) / expected)
+    often = counts.sum(axis=1, keepdims=True)
+    told = np.log((counts + _SHRINK * share) / (often + _SHRINK) / share)
+    surprise = (_information(counts, often * share) + _information(often - counts, often * (1 - share))).max(axis=1)
+    return found.tolist(), np.log(share), told * (surprise > _CHANCE)[:, None]
+
+
+def _information(seen: Floats, expected: Floats) -> Floats:
+    return np.asarray(seen * np.log(np.maximum(seen, _LEAST) / np.maximum(expected, _LEAST)))
 
 
 def _context(text: bytes, length: int) -> bytes:
@@ -183,6 +193,8 @@ def _continuations(text: bytes, language: Language) -> Iterator[bytes]:
     elif match := _ARRAY.search(text):
         names = load_lexicon().hints[language] if match[1] == b"hints" else load_lexicon().materials
         written = {name for name in match[2].split(b",") if name}
+        if match[3] is None:
+            yield b"]"
         yield from _rests(
             [quoted for name in names if (quoted := f'"{name}"'.encode()) not in written], match[3] or b""
         )

@@ -39,7 +39,8 @@ def server_of(app: ASGIApplication | str, **settings: object) -> uvicorn.Server:
 
 def bound(port: int = 0, host: str = HOST) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises OSError where the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # By its name, so that asyncio lets no small answer wait for the acknowledgement of the one before.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pytest_artisan.cli import main
-from pytest_artisan.ensemble.answers import Answer, Mode, Observer, Outcome, Source, WishError
+from pytest_artisan.ensemble.answers import Answer, Answering, Mode, Observer, Outcome, Source, WishError
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, FAMILIES
 from pytest_artisan.release.environments import Environment
 from pytest_artisan.service import running
@@ -34,12 +34,12 @@ class Stub:
         self.closed = True
 
 
-def _stubbed(_: Environment, __: str | None, ___: Observer) -> tuple[Stub, dict[str, str]]:
+def stubbed(environment: Environment, models: str | None, observer: Observer) -> tuple[Answering, dict[str, str]]:
     return Stub(), {"primary": "stub"}
 
 
 if __name__ == "__main__":
-    running.answering_of = _stubbed
+    running.answering_of = stubbed
     running._WORKER = (sys.executable, __file__, "worker")
     running._MODELS = (sys.executable, __file__, "models")
     match sys.argv[1]:

@@ -61,14 +61,13 @@ class Service:
 
 def create_app(service: Service) -> FastAPI:
     """The app over one ensemble and one store; at its end it closes the ensemble, and leaves the store open."""
+    # They end with the process: an app may be started and stopped more than once.
     evolving, refining = ThreadPoolExecutor(_EVOLUTIONS), ThreadPoolExecutor(1)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         await service.answering.aclose()
-        for pool in (evolving, refining):
-            pool.shutdown(cancel_futures=True)
 
     app = FastAPI(
         title="Artisan",

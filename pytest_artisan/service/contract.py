@@ -12,8 +12,8 @@ from pytest_artisan.fragrance.refinement import FEWEST_OPTIONS
 
 Algorithm = Literal["PPO", "REINFORCE"]
 MOST_OPTIONS = 8
-# Printable ASCII, as every name that the service gives.
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[!-~]+$")]
+# Such as the names that the service gives.
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[0-9A-Za-z_-]+$")]
 PerCent = Annotated[float, Field(gt=0, le=100)]
 Judged = Annotated[float, Field(ge=0, le=1)]
 

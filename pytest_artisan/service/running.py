@@ -23,8 +23,8 @@ from pytest_artisan.settings import SettingsError
 if TYPE_CHECKING:
     from pytest_artisan.ensemble.answers import Answering, Observer
 
-_MODELS = (sys.executable, "-m", "pytest_artisan", "models", "serve", "--port", "0", "--watch-stdin")
-_WORKER = (sys.executable, "-m", "pytest_artisan.service.worker")
+_MODELS: tuple[str, ...] = (sys.executable, "-m", "pytest_artisan", "models", "serve", "--port", "0", "--watch-stdin")
+_WORKER: tuple[str, ...] = (sys.executable, "-m", "pytest_artisan.service.worker")
 _START_S = 30.0
 
 

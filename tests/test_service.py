@@ -95,7 +95,7 @@ def test_a_wish_becomes_options_and_feedback_better_options(house: House) -> Non
         assert house.value("artisan_user_rating_bucket", le="3.0") == 0
         again = await client.post("/evolve/feedback", json=said)
         assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")
-        second = (await client.post("/evolve/options", json={"dna": dna["id"], "count": 4})).json()
+        second = (await client.post("/evolve/options", json={"dna": dna["id"], "count": 4.0})).json()
         assert len(second["options"]) == 4
         assert second["experiment"] != first["experiment"]
         for option in (*first["options"], *second["options"]):
@@ -216,6 +216,7 @@ FAULTS: list[tuple[str, str, dict[str, Any], int, str, str | None]] = [
     ("POST", CREATE, {"json": {"wish": "broken"}}, 500, "internal", None),
     ("POST", OPTIONS, {"json": {"dna": "0123"}}, 404, "not_found", "body.dna"),
     ("POST", OPTIONS, {"json": {"dna": "0123", "count": "3"}}, 422, "invalid", "body.count"),
+    ("POST", OPTIONS, {"json": {"dna": "0123", "count": 3.5}}, 422, "invalid", "body.count"),
     ("POST", OPTIONS, {"json": {"dna": "0123", "count": 9}}, 422, "invalid", "body.count"),
     ("POST", FEEDBACK, {"json": {"experiment": "a", "chosen": "b", "rating": 5}}, 404, "not_found", "body.experiment"),
     ("POST", FEEDBACK, {"json": {"experiment": "a", "chosen": "b", "rating": 6}}, 422, "invalid", "body.rating"),

@@ -137,7 +137,7 @@ def _creating(service: Service, creation: Creation, pool: ThreadPoolExecutor) ->
             raise ServiceError(422, str(error), "body.wish") from None
         key = (answer.key, answer.mode, answer.source, answer.outcome, answer.remarks)
         kept = hot.get(key)
-        if kept is not None and kept[0] == answer.brief:
+        if kept is not None and (kept[0] is answer.brief or kept[0] == answer.brief):
             return Response(kept[1], media_type=_JSON)
         try:
             dna = await _in(pool, creation.create, answer)

@@ -41,7 +41,7 @@ class OptionsRequest(_Body):
 
     dna: Name
     algorithm: Algorithm = "PPO"
-    count: Annotated[int, BeforeValidator(_whole), Field(ge=FEWEST_OPTIONS, le=MOST_OPTIONS)] = FEWEST_OPTIONS
+    count: Annotated[int, Field(ge=FEWEST_OPTIONS, le=MOST_OPTIONS), BeforeValidator(_whole)] = FEWEST_OPTIONS
 
 
 class FeedbackRequest(_Body):

@@ -12,6 +12,7 @@ import msgspec
 from pytest_artisan.gates.gate import NoEvidence
 from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.ledger import replay
+from pytest_artisan.loopback import end_with_parent
 from pytest_artisan.policy import load_policy
 from pytest_artisan.release import baselines
 from pytest_artisan.release.environments import NAMES, Environment, get_config
@@ -56,7 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_show_environment)
     _add_moga(commands)
     _add_models(commands)
+    _add_serve(commands)
     return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="the service: from a wish to DNA, to options, to feedback")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=_seed, default=8000, help="0 takes a free one; default: 8000")
+    serve.add_argument("--workers", type=_count, default=1, help="processes; default: 1")
+    serve.add_argument("--database", metavar="URL", help="default: the environment's own")
+    serve.add_argument("--env", choices=NAMES, help="default: ARTISAN_ENV, else dev")
+    serve.add_argument("--watch-stdin", action="store_true", help="end when standard input does")
+    serve.set_defaults(run=_serve)
 
 
 def _add_moga(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -197,6 +210,15 @@ def _check_stability(options: argparse.Namespace) -> int:
     for finding in shown.findings:
         print(f"{finding.path}:{finding.line}: {finding.message}")
     return NO_GO if shown.findings else GO
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from pytest_artisan.service.running import Serving, serve
+
+    if options.watch_stdin:
+        end_with_parent()
+    serve(Serving(options.host, options.port, options.workers, options.database, options.env))
+    return GO
 
 
 def _lines(environment: Environment) -> list[str]:

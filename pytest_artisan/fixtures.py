@@ -1,4 +1,4 @@
-"""The fixture with which a test gives evidence."""
+"""The fixtures: with one a test gives evidence, with the other it has a service to ask."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_artisan.recorder import Recorder
+    from pytest_artisan.service.launcher import Launched
 
 
 @pytest.fixture
@@ -21,3 +22,12 @@ def gate(request: pytest.FixtureRequest) -> Generator[Recorder]:
     recorder.close()
     # What the test's body recorded was enforced with it; this is for fixtures that measure when they are torn down.
     recorder.enforce()
+
+
+@pytest.fixture(scope="session")
+def artisan_service() -> Generator[Launched]:
+    """The service in a process of its own, with an empty database: artisan_service.url."""
+    from pytest_artisan.service.launcher import launched
+
+    with launched() as service:
+        yield service

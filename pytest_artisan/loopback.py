@@ -7,32 +7,33 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import uvicorn
-    from uvicorn._types import ASGIApplication
 
 HOST = "127.0.0.1"
 _START_S, _STOP_S = 10.0, 5.0
 
 
-def server_of(app: ASGIApplication | str, **settings: object) -> uvicorn.Server:
-    """A quiet server that has not started; an app is built where it is named, "package.module:factory"."""
+# Starlette and uvicorn have names of their own for one thing.
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def server_of(app: App) -> uvicorn.Server:
+    """A quiet server that has not started."""
     import uvicorn
 
     config = uvicorn.Config(
         app,
-        factory=isinstance(app, str),
         lifespan="on",
         log_level="critical",
         access_log=False,
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=2,
-        **settings,  # type: ignore[arg-type]  # checked by uvicorn itself
     )
     return uvicorn.Server(config)
 
@@ -52,7 +53,7 @@ def bound(port: int = 0, host: str = HOST) -> socket.socket:
 
 
 @contextmanager
-def served(app: ASGIApplication) -> Iterator[str]:
+def served(app: App) -> Iterator[str]:
     """The URL of an app that a thread of this process serves on a free port; it ends with the block."""
     server, listener = server_of(app), bound()
     ready = threading.Event()

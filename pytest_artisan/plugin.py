@@ -1,4 +1,4 @@
-"""pytest's door: options, markers and the fixture. Whatever costs time is imported by the sessions that use it."""
+"""pytest's door: options, markers and the fixtures. Whatever costs time is imported by the sessions that use it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_artisan.fixtures import gate
+from pytest_artisan.fixtures import artisan_service, gate
 
-__all__ = ["add_short_options", "gate"]
+__all__ = ["add_short_options", "artisan_service", "gate"]
 
 MARKERS = (
     "ensemble: evidence for the release gate of the model ensemble",

@@ -231,7 +231,7 @@ def test_an_embedding_is_a_unit_vector(wish: str) -> None:
 
 
 def test_the_settings_name_every_model_by_its_role() -> None:
-    settings = local_settings("http://127.0.0.1:8001/")
+    settings = local_settings("http://127.0.0.1:8001/v1")
     assert {role: (one.url, one.model) for role, one in settings.members.items()} == {
         "primary": ("http://127.0.0.1:8001/v1", RETRIEVER),
         "validator": ("http://127.0.0.1:8001/v1", RIDGE),

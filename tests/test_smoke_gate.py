@@ -70,7 +70,7 @@ class Damaged:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Damaged, str]]:
     store = DatabaseStore(f"sqlite:///{tmp_path_factory.mktemp('smoke') / 'artisan.db'}")
-    metrics = Metrics("0.0.0", "0" * 12)
+    metrics = Metrics()
     damaged = Damaged(create_app(Service(_Answering(), store, metrics, MetricsObserver(metrics), "0" * 12)))
     with served(damaged) as url:
         yield damaged, url

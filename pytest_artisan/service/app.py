@@ -61,14 +61,13 @@ class Service:
 
 def create_app(service: Service) -> FastAPI:
     """The app over one ensemble and one store; at its end it closes the ensemble, and leaves the store open."""
+    # They end with the process: an app may be started and stopped more than once.
     evolving, refining = ThreadPoolExecutor(_EVOLUTIONS), ThreadPoolExecutor(1)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         await service.answering.aclose()
-        for pool in (evolving, refining):
-            pool.shutdown(cancel_futures=True)
 
     app = FastAPI(
         title="Artisan",
@@ -138,7 +137,7 @@ def _creating(service: Service, creation: Creation, pool: ThreadPoolExecutor) ->
             raise ServiceError(422, str(error), "body.wish") from None
         key = (answer.key, answer.mode, answer.source, answer.outcome, answer.remarks)
         kept = hot.get(key)
-        if kept is not None and kept[0] == answer.brief:
+        if kept is not None and (kept[0] is answer.brief or kept[0] == answer.brief):
             return Response(kept[1], media_type=_JSON)
         try:
             dna = await _in(pool, creation.create, answer)

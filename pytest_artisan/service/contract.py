@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pytest_artisan.ensemble.answers import Mode, Outcome, Source
 from pytest_artisan.ensemble.briefs import WishBrief
@@ -12,10 +12,15 @@ from pytest_artisan.fragrance.refinement import FEWEST_OPTIONS
 
 Algorithm = Literal["PPO", "REINFORCE"]
 MOST_OPTIONS = 8
-# Printable ASCII, as every name that the service gives.
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[!-~]+$")]
+# Such as the names that the service gives.
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[0-9A-Za-z_-]+$")]
 PerCent = Annotated[float, Field(gt=0, le=100)]
 Judged = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole(number: object) -> object:
+    """JSON knows one kind of number: 3.0 is the integer 3, as JSON Schema has it."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class _Body(BaseModel):
@@ -36,7 +41,7 @@ class OptionsRequest(_Body):
 
     dna: Name
     algorithm: Algorithm = "PPO"
-    count: Annotated[int, Field(ge=FEWEST_OPTIONS, le=MOST_OPTIONS)] = FEWEST_OPTIONS
+    count: Annotated[int, Field(ge=FEWEST_OPTIONS, le=MOST_OPTIONS), BeforeValidator(_whole)] = FEWEST_OPTIONS
 
 
 class FeedbackRequest(_Body):

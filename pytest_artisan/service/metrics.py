@@ -20,7 +20,7 @@ _FAILED = (CallOutcome.SCHEMA_FAILURE, CallOutcome.REPAIRED)
 class Metrics:
     """The instruments of one app, in a registry of its own; of all workers where they share a folder."""
 
-    def __init__(self, version: str, snapshot: str) -> None:
+    def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         route = ("method", "route", "status")
         self._seconds = Histogram(
@@ -68,9 +68,12 @@ class Metrics:
         self.rating = Histogram(
             "artisan_user_rating", "Ratings, from 1 to 5.", registry=registry, buckets=(1, 2, 3, 4, 5)
         )
-        info = self._gauge("artisan_build_info", "1; what runs is in the labels.", "version", "model_snapshot")
-        info.labels(version, snapshot).set(1)
+        self._info = self._gauge("artisan_build_info", "1; what runs is in the labels.", "version", "model_snapshot")
         self._at_zero()
+
+    def runs(self, version: str, snapshot: str) -> None:
+        """Tell what runs."""
+        self._info.labels(version, snapshot).set(1)
 
     def _gauge(self, name: str, told: str, *labels: str) -> Gauge:
         # Of several workers, the one that knows best is the one that was told last.

@@ -69,7 +69,6 @@ def _load(seed: int) -> LocalModels:
 
 
 def local_settings(url: str) -> EnsembleSettings:
-    """The ensemble of these models behind a server at `url`, such as http://127.0.0.1:8001."""
-    base = f"{url.rstrip('/')}/v1"
-    members = {role: Endpoint(base, model) for role, model in MODELS.items()}
-    return EnsembleSettings(members, _TIMEOUTS_S, _TTL_S, embedding=Endpoint(base, EMBEDDING))
+    """The ensemble of these models behind an API at `url`, such as http://127.0.0.1:8001/v1."""
+    members = {role: Endpoint(url, model) for role, model in MODELS.items()}
+    return EnsembleSettings(members, _TIMEOUTS_S, _TTL_S, embedding=Endpoint(url, EMBEDDING))

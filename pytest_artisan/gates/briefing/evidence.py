@@ -79,10 +79,11 @@ def members_of(project: Project) -> Iterator[EnsembleSettings]:
         if environment.llm.qwen_endpoint is not None or environment.env != "dev":
             yield settings_of(environment)
         else:
-            from pytest_artisan.ensemble.local import ModelServer, local_settings
+            from pytest_artisan.ensemble.local.models import local_settings
+            from pytest_artisan.ensemble.local.server import ModelServer
 
             with served(ModelServer()) as url:
-                yield settings_of(environment, local_settings(url))
+                yield settings_of(environment, local_settings(f"{url}/v1"))
     except SettingsError as error:
         raise NoEvidence(str(error)) from error
 

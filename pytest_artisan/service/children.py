@@ -1,0 +1,82 @@
+"""Processes that end with their standard input, and say in one line when they are ready."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+from pytest_artisan.settings import SettingsError
+
+_STOP_S = 10.0
+
+
+class ChildError(SettingsError):
+    """A process that ended, or said nothing, instead of getting ready."""
+
+
+class Child:
+    """A process called `name`, started at once; it is ready with a line such as `name at http://127.0.0.1:8000`.
+
+    It has to end when its standard input does, so that nothing is left behind even where this process is killed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        sockets: Sequence[int] = (),
+        first: str = "",
+    ) -> None:
+        self._line = re.compile(rf"{name} at (http://[^\s:]+:\d+[^\s:]*)")
+        self._name = name
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pass_fds=sockets
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(first.encode())
+        self._process.stdin.flush()
+
+    def fileno(self) -> int:
+        """What can be read from when the process ends, or says something."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def url(self, seconds: float) -> str:
+        """Where it is ready; waits, and raises, as `line` does."""
+        found = self._line.match(self.line(seconds))
+        assert found is not None
+        return found[1]
+
+    def line(self, seconds: float) -> str:
+        """Wait for the line; raises ChildError where it does not come in time."""
+        deadline, said = time.monotonic() + seconds, b""
+        while select.select([self], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            part = os.read(self.fileno(), 4096)
+            if not part:
+                raise ChildError(f"{self._name} ended with status {self._process.wait(_STOP_S)} before it was ready")
+            said += part
+            line, whole, _ = said.decode(errors="replace").partition("\n")
+            if whole and self._line.match(line):
+                return line
+        raise ChildError(f"{self._name} was not ready within {seconds:g} s")
+
+    def stop(self) -> int:
+        """End it, gently at first; its exit status."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.terminate()
+        try:
+            process.stdin.close()
+            process.wait(_STOP_S)
+        except (OSError, subprocess.TimeoutExpired):
+            process.kill()
+        finally:
+            process.stdout.close()
+        return process.wait()

@@ -1,0 +1,415 @@
+"""The service: its flow, its errors, its metrics, and its life as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
+
+import httpx2
+import pytest
+from service_by_stub import Stub
+
+from pytest_artisan.ensemble.answers import Answer, CallOutcome, Outcome
+from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, WishBrief
+from pytest_artisan.fragrance.ingredients import load_catalogue
+from pytest_artisan.fragrance.limits import allergen_declarations, violations
+from pytest_artisan.service import app as service_app
+from pytest_artisan.service import launcher
+from pytest_artisan.service.app import Service, create_app
+from pytest_artisan.service.contract import Dna
+from pytest_artisan.service.creation import PRODUCTS, Creation
+from pytest_artisan.service.metrics import Metrics, MetricsObserver
+from pytest_artisan.service.running import Serving, serve
+from pytest_artisan.service.snapshot import snapshot_of
+from pytest_artisan.service.store import DatabaseStore
+from pytest_artisan.settings import SettingsError
+
+SCRIPT = str(Path(__file__).parent / "service_by_stub.py")
+JSON = {"content-type": "application/json"}
+Calls = Callable[[httpx2.AsyncClient], Awaitable[None]]
+
+
+class House:
+    """An app in this process, and what it works with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = DatabaseStore(f"sqlite:///{folder / 'artisan.db'}")
+        self.stub, self.metrics = Stub(), Metrics()
+        self.observer = MetricsObserver(self.metrics)
+        self.app = create_app(Service(self.stub, self.store, self.metrics, self.observer, "0123456789ab"))
+
+    def ask(self, calls: Calls) -> None:
+        async def asking() -> None:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self.app.router.lifespan_context(self.app))
+                transport = httpx2.ASGITransport(self.app)
+                await calls(
+                    await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://a"))
+                )
+
+        asyncio.run(asking())
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.store.close()
+
+
+async def created(client: httpx2.AsyncClient, wish: str = "woody", **more: object) -> Any:
+    response = await client.post("/dna/create", json={"wish": wish, **more})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_a_wish_becomes_options_and_feedback_better_options(house: House) -> None:
+    async def flow(client: httpx2.AsyncClient) -> None:
+        dna = await created(client, mode="creative")
+        assert (dna["mode"], dna["source"], dna["outcome"], dna["remarks"]) == ("creative", "primary", "raw", [])
+        assert sum(part["per_cent"] for part in dna["composition"]) == pytest.approx(100)
+        assert set(dna["objectives"]) == {"misfit", "sameness", "fading", "cost"}
+        assert (await client.get(f"/dna/{dna['id']}")).json() == dna
+        first = (await client.post("/evolve/options", json={"dna": dna["id"], "algorithm": "REINFORCE"})).json()
+        assert (first["dna"], first["algorithm"], len(first["options"])) == (dna["id"], "REINFORCE", 3)
+        said = {"experiment": first["experiment"], "chosen": first["options"][1]["id"], "rating": 4}
+        learnt = (await client.post("/evolve/feedback", json={**said, "notes": "more citrus"})).json()
+        assert learnt["algorithm"] == "PPO"
+        assert learnt["update"]["kl"] <= 0.03
+        assert house.value("artisan_rl_kl", algorithm="PPO") == learnt["update"]["kl"]
+        assert house.value("artisan_rl_episode_return", algorithm="PPO") == learnt["update"]["episode_return"]
+        assert house.value("artisan_user_rating_bucket", le="4.0") == 1
+        assert house.value("artisan_user_rating_bucket", le="3.0") == 0
+        again = await client.post("/evolve/feedback", json=said)
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")
+        second = (await client.post("/evolve/options", json={"dna": dna["id"], "count": 4.0})).json()
+        assert len(second["options"]) == 4
+        assert second["experiment"] != first["experiment"]
+        for option in (*first["options"], *second["options"]):
+            composition = {part["cas"]: part["per_cent"] for part in option["composition"]}
+            assert not violations(composition, load_catalogue(), PRODUCTS["perfume"])
+
+    house.ask(flow)
+
+
+def test_the_same_brief_is_the_same_dna_and_a_repeated_wish_costs_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[object] = []
+    create = Creation.create
+
+    def counted(self: Creation, answer: Answer) -> Dna:
+        made.append(answer)
+        return create(self, answer)
+
+    monkeypatch.setattr(Creation, "create", counted)
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        first = await created(client)
+        assert await created(client) == first
+        assert len(made) == 1, "the finished answer is kept"
+        house.stub.outcome = Outcome.FALLBACK
+        for number in (2, 3):
+            assert await created(client) == {**first, "outcome": "fallback"}
+            assert len(made) == number, "what is no full answer is not kept"
+        house.stub.outcome = Outcome.RAW
+        house.stub.brief = DEFAULT_BRIEF.model_copy(update={"season": "winter"})
+        assert (await created(client))["id"] != first["id"], "an outdated answer is not given"
+        assert (await client.get(f"/dna/{first['id']}")).json() == first
+        house.stub.brief = DEFAULT_BRIEF
+        (tmp_path / "other").mkdir()
+        other = House(tmp_path / "other")
+        assert (await created_elsewhere(other)) == first
+        other.store.close()
+
+    async def created_elsewhere(other: House) -> Any:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(other.app), base_url="http://a") as client:
+            return await created(client)
+
+    house.ask(calls)
+
+
+def brief(**fields: object) -> WishBrief:
+    return WishBrief.model_validate({**DEFAULT_BRIEF.model_dump(), **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "remarks"),
+    [
+        ({"product_category": category, "season": season}, 0)
+        for category, season in zip(PRODUCTS, ["any", "spring", "summer", "autumn", "winter"] * 2, strict=False)
+    ]
+    + [
+        ({"forbidden_ingredients": ("Linalool", "unobtainium")}, 1),
+        ({"allergen_ceiling": 0.5}, 0),
+        ({"allergen_ceiling": 0.0, "notes_preference": {"citrus": 1.0}, "budget_tier": "economy"}, None),
+        ({"budget_tier": "luxury"}, 0),
+    ],
+)
+def test_a_brief_is_kept_or_a_remark_says_what_is_not(
+    house: House, fields: dict[str, Any], remarks: int | None
+) -> None:
+    wish = brief(**fields)
+    house.stub.brief = wish
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client, "as the stub says")
+        composition = {part["cas"]: part["per_cent"] for part in dna["composition"]}
+        product = PRODUCTS[wish.product_category]
+        assert not violations(composition, load_catalogue(), product)
+        allergens = sum(allergen_declarations(composition, load_catalogue(), product).values())
+        told = [remark for remark in dna["remarks"] if remark.startswith("allergens: ")]
+        assert bool(told) == (allergens > wish.allergen_ceiling)
+        assert all(f"{allergens:.4g} %" in remark for remark in told)
+        assert remarks is None or len(dna["remarks"]) == remarks, dna["remarks"]
+        if wish.forbidden_ingredients:
+            assert load_catalogue().find("Linalool").cas not in composition
+            assert dna["remarks"] == ["forbidden ingredient not known: unobtainium"]
+
+    house.ask(calls)
+
+
+def test_what_the_limits_leave_no_formula_for_is_not_possible(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_artisan.service.creation.evolve", lambda *_, **__: ())
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        response = await client.post("/dna/create", json={"wish": "woody"})
+        assert (response.status_code, response.json()["error"]["code"]) == (422, "not_possible")
+
+    house.ask(calls)
+
+
+CREATE, OPTIONS, FEEDBACK = "/dna/create", "/evolve/options", "/evolve/feedback"
+FAULTS: list[tuple[str, str, dict[str, Any], int, str, str | None]] = [
+    ("GET", "/nowhere", {}, 404, "not_found", None),
+    ("GET", "/health/", {}, 404, "not_found", None),
+    ("GET", "/dna/0123", {}, 404, "not_found", "path.id"),
+    ("GET", "/dna/a%20b", {}, 422, "invalid", "path.id"),
+    ("DELETE", "/health", {}, 405, "method_not_allowed", None),
+    ("POST", CREATE, {"content": b"{", "headers": JSON}, 400, "bad_request", "body"),
+    ("POST", CREATE, {"content": b'{"wish": "\xff"}', "headers": JSON}, 400, "bad_request", None),
+    ("POST", CREATE, {"content": '{"wish": "a"}'.encode("utf-16"), "headers": JSON}, 400, "bad_request", None),
+    ("POST", CREATE, {"content": b"[" * 60000, "headers": JSON}, 400, "bad_request", None),
+    ("POST", CREATE, {"json": {"wish": "a" * 70_000}}, 413, "too_large", None),
+    ("POST", CREATE, {"content": b'{"wish": "\\ud800"}', "headers": JSON}, 422, "invalid", "body.wish"),
+    ("POST", CREATE, {"json": {"wish": "a" * 4001}}, 422, "invalid", "body.wish"),
+    ("POST", CREATE, {"json": {"wish": ""}}, 422, "invalid", "body.wish"),
+    ("POST", CREATE, {"json": {"wish": "   "}}, 422, "invalid", "body.wish"),
+    ("POST", CREATE, {"json": {"wish": 7}}, 422, "invalid", "body.wish"),
+    ("POST", CREATE, {"json": {"wish": "a", "mode": "slow"}}, 422, "invalid", "body.mode"),
+    ("POST", CREATE, {"json": {"wish": "a", "colour": 1}}, 422, "invalid", "body.colour"),
+    ("POST", CREATE, {"json": [1]}, 422, "invalid", "body"),
+    ("POST", CREATE, {}, 422, "invalid", "body"),
+    ("POST", CREATE, {"json": {"wish": "broken"}}, 500, "internal", None),
+    ("POST", OPTIONS, {"json": {"dna": "0123"}}, 404, "not_found", "body.dna"),
+    ("POST", OPTIONS, {"json": {"dna": "0123", "count": "3"}}, 422, "invalid", "body.count"),
+    ("POST", OPTIONS, {"json": {"dna": "0123", "count": 3.5}}, 422, "invalid", "body.count"),
+    ("POST", OPTIONS, {"json": {"dna": "0123", "count": 9}}, 422, "invalid", "body.count"),
+    ("POST", FEEDBACK, {"json": {"experiment": "a", "chosen": "b", "rating": 5}}, 404, "not_found", "body.experiment"),
+    ("POST", FEEDBACK, {"json": {"experiment": "a", "chosen": "b", "rating": 6}}, 422, "invalid", "body.rating"),
+    ("POST", FEEDBACK, {"json": {"experiment": "a", "chosen": "b", "rating": True}}, 422, "invalid", "body.rating"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "request_", "status", "code", "field"), FAULTS)
+def test_every_failure_has_the_one_shape(
+    house: House, method: str, path: str, request_: dict[str, Any], status: int, code: str, field: str | None
+) -> None:
+    async def calls(client: httpx2.AsyncClient) -> None:
+        response = await client.request(method, path, **request_)
+        assert response.status_code == status, response.text
+        [(name, fault)] = response.json().items()
+        assert (name, fault["code"], fault["field"]) == ("error", code, field)
+        assert fault["message"].isprintable()
+        assert not {"secret", "Traceback", "Error"} & set(fault["message"].split())
+        assert status != 405 or response.headers["allow"] == "GET"
+        assert response.headers["content-type"] == "application/json"
+
+    house.ask(calls)
+    [count] = [
+        sample.value
+        for metric in house.metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "http_requests_total" and sample.labels["status"] == str(status)
+    ]
+    assert count == 1
+
+
+def test_an_option_that_was_not_offered_and_a_database_that_is_gone(house: House) -> None:
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client)
+        offered = (await client.post(OPTIONS, json={"dna": dna["id"]})).json()
+        said = {"experiment": offered["experiment"], "chosen": "none", "rating": 4}
+        response = await client.post(FEEDBACK, json=said)
+        assert (response.status_code, response.json()["error"]["field"]) == (422, "body.chosen")
+        assert (await client.get("/health/ready")).json() == {
+            "status": "ok",
+            "checks": {"store": "ok", "members": "ok"},
+        }
+        for member in house.observer.breakers:
+            house.observer.breaker(member, "open")
+        connection = sqlite3.connect(str(house.store._engine.url.database))
+        connection.execute("DROP TABLE dna")
+        connection.close()
+        response = await client.get("/health/ready")
+        assert response.status_code == 503
+        assert response.json()["checks"] == {"store": "unavailable", "members": "unavailable"}
+        response = await client.get(f"/dna/{dna['id']}")
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "unavailable")
+
+    house.ask(calls)
+    assert house.value("artisan_breaker_state", member="primary") == 2
+
+
+def test_health_answers_while_a_formula_evolves(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, free = threading.Event(), threading.Event()
+    create = Creation.create
+
+    def slow(self: Creation, answer: Answer) -> Dna:
+        began.set()
+        assert free.wait(10)
+        return create(self, answer)
+
+    monkeypatch.setattr(Creation, "create", slow)
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        wish = asyncio.create_task(created(client))
+        await asyncio.to_thread(began.wait, 10)
+        for path in ("/health", "/health/live"):
+            assert (await client.get(path)).json()["status"] == "ok"
+        assert not wish.done()
+        free.set()
+        assert (await wish)["id"]
+
+    house.ask(calls)
+    assert house.stub.closed, "the app closes its ensemble"
+
+
+def test_metrics_are_zero_before_anything_happens_and_count_what_does(house: House) -> None:
+    for member in ("primary", "validator", "creative"):
+        assert house.value("artisan_brief_schema_failures_total", member=member) == 0
+        assert house.value("artisan_breaker_state", member=member) == 0
+    for outcome in CallOutcome:
+        house.observer.called("primary", outcome, 0.2)
+    house.observer.answered("fast", Outcome.DEFAULT, 0.3)
+    house.observer.breaker("creative", "half-open")
+    assert house.value("artisan_brief_schema_failures_total", member="primary") == 2
+    assert house.value("artisan_member_requests_total", member="primary", outcome="timeout") == 1
+    assert house.value("artisan_member_duration_seconds_count", member="primary") == len(CallOutcome)
+    assert house.value("artisan_briefs_total", mode="fast", outcome="default") == 1
+    assert house.value("artisan_brief_duration_seconds_sum", mode="fast") == 0.3
+    assert house.value("artisan_breaker_state", member="creative") == 1
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client)
+        for path in (f"/dna/{dna['id']}", "/dna/0", "/x", "/y", "/health"):
+            await client.get(path)
+        await client.request("BREW", "/health")
+        text = (await client.get("/metrics")).text
+        for line in (
+            'http_requests_total{method="GET",route="/dna/{id}",status="200"} 1.0',
+            'http_requests_total{method="GET",route="unknown",status="404"} 2.0',
+            'http_requests_total{method="other",route="/health",status="405"} 1.0',
+            'http_request_duration_seconds_bucket{le="2.5",method="GET",route="/health",status="200"} 1.0',
+        ):
+            assert line in text.splitlines()
+
+    house.ask(calls)
+
+
+def test_the_snapshot_names_the_models_by_role() -> None:
+    one = snapshot_of({"primary": "a", "validator": "b"})
+    assert one == snapshot_of({"validator": "b", "primary": "a"})
+    assert one != snapshot_of({"primary": "b", "validator": "a"})
+    assert len(one) == 12
+
+
+@pytest.fixture
+def stubbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which `artisan serve` has a stub for its ensemble, and another for its local models."""
+    command = (sys.executable, SCRIPT, "serve", "--port", "0", "--watch-stdin")
+    monkeypatch.setattr(launcher, "_COMMAND", command)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def children_of(process: int) -> list[int]:
+    command = ["ps", "-A", "-o", "ppid=,pid=,comm="]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    return [int(row[1]) for row in rows if int(row[0]) == process and row[2] != "ps"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_launched_service_answers_and_leaves_nothing_behind(stubbed: Path, workers: str) -> None:
+    before = set(children_of(os.getpid()))
+    with launcher.launched(["--workers", workers]) as service:
+        [process] = set(children_of(os.getpid())) - before
+        family = children_of(process)
+        with build_opener(ProxyHandler({})).open(f"{service.url}/metrics", timeout=10) as answer:
+            assert b"artisan_build_info" in answer.read()
+    assert len(family) == (1 if workers == "1" else 3), "the models, and the workers where there are several"
+    for pid in family:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert not list(stubbed.glob("artisan-*"))
+
+
+def test_a_service_that_is_killed_leaves_no_process_and_no_folder(stubbed: Path) -> None:
+    command = [sys.executable, SCRIPT, "serve", "--port", "0", "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"artisan at ")
+    family = children_of(process.pid)
+    assert len(family) == 3
+    process.kill()
+    # They all hold the other end of standard error.
+    assert process.communicate(timeout=15) == (b"", b"")
+    assert not list(stubbed.glob("artisan-*"))
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "told"), [(signal.SIGTERM, 0, b""), (signal.SIGINT, 130, b"artisan: interrupted\n")]
+)
+def test_signals_end_it_quietly(stubbed: Path, number: int, status: int, told: bytes) -> None:
+    command = [sys.executable, SCRIPT, "serve", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"artisan at http://127.0.0.1:")
+    process.send_signal(number)
+    assert process.communicate(timeout=15) == (b"", told)
+    assert process.returncode == status
+    assert [path.name for path in (stubbed / ".artisan").glob("*.db")] == ["artisan-dev.db"]
+
+
+@pytest.mark.parametrize("fault", ["port", "database"])
+def test_a_port_that_is_taken_and_a_bad_database_are_told_in_one_line(stubbed: Path, fault: str) -> None:
+    from pytest_artisan.loopback import bound
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with bound() as taken:
+            port = taken.getsockname()[1] if fault == "port" else 0
+            with pytest.raises(SettingsError, match="in use" if fault == "port" else "URL can not be read"):
+                serve(Serving("127.0.0.1", port, 1, "no address", "stg"))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_version_is_the_packages() -> None:
+    assert service_app.VERSION.count(".") == 2

@@ -18,8 +18,8 @@ from pytest_artisan.ensemble.settings import Endpoint, EnsembleSettings
 Task = Literal["brief", "check", "hints"]
 TASKS: tuple[Task, ...] = get_args(Task)
 MODELS: Final[Mapping[Role, str]] = {
-    "primary": "local-retriever",
-    "validator": "local-ridge",
+    "primary": "local-ridge",
+    "validator": "local-retriever",
     "creative": "local-ngram",
 }
 EMBEDDING: Final = "local-embedding"
@@ -64,7 +64,7 @@ class LocalModels:
 @cache
 def _load(seed: int) -> LocalModels:
     examples = make_examples(_EXAMPLES, seed)
-    kinds: tuple[type[Retriever | KernelRidge | Sampler], ...] = (Retriever, KernelRidge, Sampler)
+    kinds: tuple[type[KernelRidge | Retriever | Sampler], ...] = (KernelRidge, Retriever, Sampler)
     return LocalModels({name: kind(examples) for name, kind in zip(MODELS.values(), kinds, strict=True)})
 
 

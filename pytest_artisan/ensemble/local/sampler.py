@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
@@ -37,9 +37,7 @@ class Sampler:
     """Writes a brief, or hints, with one seeded draw a byte; at temperature 0 always the likeliest byte."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        wishes = np.zeros((len(examples), _FEATURES), dtype=np.float32)
-        for row, example in enumerate(examples):
-            wishes[row, _features(example.wish)] = 1
+        wishes = [_features(example.wish) for example in examples]
         texts = {
             "brief": [_json(example.brief) for example in examples],
             "hints": [_json({"hints": example.hints}) for example in examples],
@@ -100,55 +98,79 @@ class Sampler:
 
 
 class _Experts:
-    """For every context of `order` bytes, one expert for each feature of a wish; a product of what they say."""
+    """For every context of `order` bytes, one expert for each feature of a wish; a product of what they say.
 
-    def __init__(self, wishes: Floats, texts: Sequence[bytes], order: int) -> None:
-        self._order = order
-        self._said: dict[bytes, tuple[list[int], Floats, Floats]] = {}
-        seen: dict[bytes, tuple[list[int], list[int]]] = {}
-        for row, text in enumerate(texts):
-            context = _context(text, len(text))
-            for end, byte in enumerate(text):
-                rows, following = seen.setdefault(context[max(0, end - order) : end], ([], []))
-                rows.append(row)
-                following.append(byte)
-        for key, (rows, following) in seen.items():
-            self._said[key] = _expertise(wishes[rows], following)
+    An expert is made when it is first asked: of all contexts, few are ever met.
+    """
+
+    def __init__(self, wishes: Sequence[NDArray[np.int64]], texts: Sequence[bytes], order: int) -> None:
+        self._order, self._made = order, dict[bytes, _Expert | None]()
+        self._features = np.concatenate(wishes)
+        self._ends = np.cumsum([0, *map(len, wishes)])
+        padded = [bytes(order) + text for text in texts]
+        written = np.frombuffer(b"".join(padded), np.uint8)
+        seen = np.frombuffer(b"".join(padded).translate(_ONE_DIGIT), np.uint8).astype(np.uint64)
+        codes = sum(
+            (seen[order - back : len(seen) - back] << np.uint64(8 * (back - 1)) for back in range(1, order + 1)),
+            start=np.zeros(len(seen) - order, np.uint64),
+        )
+        rows = np.repeat(np.arange(len(texts)), [len(text) for text in padded])
+        starts = np.cumsum([0, *map(len, padded[:-1])])
+        places = np.flatnonzero(np.arange(len(seen)) - starts[rows] >= order)
+        places = places[np.argsort(codes[places - order], kind="stable")]
+        self._codes, self._rows, self._following = codes[places - order], rows[places], written[places]
 
     def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], Floats] | None:
         """The bytes that followed this context, and the logarithm of how likely each is, up to a constant."""
-        said = self._said.get(_context(text, self._order)[-self._order :])
+        context = text[-self._order :].rjust(self._order, b"\0").translate(_ONE_DIGIT)
+        if context not in self._made:
+            self._made[context] = self._expert(context)
+        said = self._made[context]
         if said is None:
             return None
         following, prior, experts = said
         return following, prior + experts[features].sum(axis=0) if len(following) > 1 else prior
 
+    def _expert(self, context: bytes) -> _Expert | None:
+        """None for a context that nobody wrote."""
+        code = np.uint64(int.from_bytes(context, "big"))
+        place = slice(*(int(np.searchsorted(self._codes, code, side)) for side in _SIDES))
+        if place.start == place.stop:
+            return None
+        rows = self._rows[place]
+        found, which = np.unique(self._following[place], return_inverse=True)
+        lengths = self._ends[rows + 1] - self._ends[rows]
+        # Of each row all features, one after the other.
+        flat = np.arange(lengths.sum()) + np.repeat(self._ends[rows] - np.cumsum(lengths) + lengths, lengths)
+        pairs = self._features[flat] * len(found) + np.repeat(which, lengths)
+        counts = np.bincount(pairs, minlength=_FEATURES * len(found)).reshape(_FEATURES, len(found))
+        return _expertise(found.tolist(), np.bincount(which), counts.astype(np.float32))
 
-def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats, Floats]:
-    """Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1.
+
+# Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1.
+_Expert = tuple[list[int], Floats, Floats]
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+
+
+def _expertise(found: list[int], times: NDArray[np.int64], counts: Floats) -> _Expert:
+    """What follows from how often each byte (k,) came, and how often beside each feature (d, k).
 
     A feature whose bytes may as well be chance says nothing: for one of them, its log-likelihood ratio has to be high.
     """
-    found, which = np.unique(following, return_inverse=True)
-    share = np.bincount(which).astype(np.float32) / len(which)
+    share = (times / times.sum()).astype(np.float32)
     if len(found) == 1:
-        return [int(found[0])], np.log(share), np.zeros((0, 1), dtype=np.float32)
-    counts = wishes.T @ np.eye(len(found), dtype=np.float32)[which]
+        return found, np.log(share), np.zeros((0, 1), dtype=np.float32)
     often = counts.sum(axis=1, keepdims=True)
     told = np.log((counts + _SHRINK * share) / (often + _SHRINK) / share)
     surprise = (_information(counts, often * share) + _information(often - counts, often * (1 - share))).max(axis=1)
-    return found.tolist(), np.log(share), told * (surprise > _CHANCE)[:, None]
+    return found, np.log(share), told * (surprise > _CHANCE)[:, None]
 
 
 def _information(seen: Floats, expected: Floats) -> Floats:
     return np.asarray(seen * np.log(np.maximum(seen, _LEAST) / np.maximum(expected, _LEAST)))
 
 
-def _context(text: bytes, length: int) -> bytes:
-    """The last bytes, all digits alike: whatever a weight is, the next family comes after it."""
-    return text[-length:].translate(_ONE_DIGIT)
-
-
+# Whatever a weight is, the next family comes after it.
 _ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 

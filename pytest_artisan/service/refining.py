@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_artisan.fragrance.evolution import NotPossible
+from pytest_artisan.fragrance.ingredients import UnknownMaterial
 from pytest_artisan.fragrance.refinement import (
     AlreadyAnswered,
     NotOffered,
@@ -39,7 +41,7 @@ class Refining:
         composition = {part.cas: part.per_cent for part in dna.composition}
         try:
             experiment = self._refinement.options(composition, brief, request.algorithm, request.count)
-        except RefinementError as error:
+        except (RefinementError, NotPossible, UnknownMaterial) as error:
             raise ServiceError(422, str(error), "body.dna", "not_possible") from None
         return Options(
             experiment=experiment.id,

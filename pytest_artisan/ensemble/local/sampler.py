@@ -17,8 +17,8 @@ from pytest_artisan.ensemble.local.features import Floats, hashed, tokens_of
 from pytest_artisan.ensemble.local.lexicon import language_of, load_lexicon
 from pytest_artisan.ensemble.local.readings import Reading, encode
 
-# How many bytes an expert looks back on, the longest first; one that never saw them asks the next.
-_ORDERS = (6, 3)
+# How many bytes an expert looks back on.
+_ORDER = 6
 _FEATURES = 4096
 # Of a Korean word its first two syllables count, without the particle; of an English one, its first seven letters.
 _STEM = {"ko": 2, "en": 7}
@@ -27,6 +27,13 @@ _SHRINK, _CHANCE, _LEAST = 0.3, 4.0, 1e-6
 _MOST_BYTES = 2000
 # What a reading says of what the sampler wrote: nothing else is ruled out.
 _WRITTEN, _DOUBT = 0.8, 0.1
+
+
+# A context's digits are all alike: whatever a weight is, the next family comes after it.
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+# Bytes, their log share (k,), and by how much each feature (d, k) changes it.
+_Expertise = tuple[list[int], Floats, Floats]
+_UNHEARD: _Expertise = ([], np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32))
 
 
 class SamplerError(RuntimeError):
@@ -44,7 +51,7 @@ class Sampler:
             "brief": [_json(example.brief) for example in examples],
             "hints": [_json({"hints": example.hints}) for example in examples],
         }
-        self._experts = {task: [_Experts(wishes, lines, order) for order in _ORDERS] for task, lines in texts.items()}
+        self._experts = {task: _Experts(wishes, lines) for task, lines in texts.items()}
         self._tokenizer = LLTokenizer("byte")
         self._grammars = {"brief": self._grammar(BRIEF_SCHEMA), "hints": self._grammar(HINTS_SCHEMA)}
 
@@ -89,51 +96,48 @@ class Sampler:
     ) -> int:
         if len(allowed) == 1:
             return min(allowed)
-        for experts in self._experts[task]:
-            found = experts.log_odds(bytes(text), features)
-            if found is not None and (fitting := [place for place, byte in enumerate(found[0]) if byte in allowed]):
-                odds = found[1][fitting].astype(np.float64)
-                if temperature > 0:
-                    odds += temperature * rng.gumbel(size=len(odds))
-                return found[0][fitting[int(odds.argmax())]]
-        return int(rng.choice(sorted(allowed)))
+        following, odds = self._experts[task].log_odds(bytes(text), features)
+        fitting = [place for place, byte in enumerate(following) if byte in allowed]
+        if not fitting:
+            # Only chance leads to a context that no example shows.
+            return int(rng.choice(sorted(allowed)))
+        odds = odds[fitting]
+        if temperature > 0:
+            odds = odds + temperature * rng.gumbel(size=len(odds))
+        return following[fitting[int(odds.argmax())]]
 
 
 class _Experts:
-    """For every context of `order` bytes, one expert for each feature of a wish; a product of what they say."""
+    """For every context of 6 bytes, one expert for each feature of a wish; a product of what they say."""
 
-    def __init__(self, wishes: Floats, texts: Sequence[bytes], order: int) -> None:
-        self._order = order
-        self._said: dict[bytes, tuple[list[int], Floats, Floats]] = {}
+    def __init__(self, wishes: Floats, texts: Sequence[bytes]) -> None:
+        self._said: dict[bytes, _Expertise] = {}
         seen: dict[bytes, tuple[list[int], list[int]]] = {}
         for row, text in enumerate(texts):
-            context = _context(text, len(text))
+            folded = text.translate(_ONE_DIGIT)
             for end, byte in enumerate(text):
-                rows, following = seen.setdefault(context[max(0, end - order) : end], ([], []))
+                rows, following = seen.setdefault(folded[max(0, end - _ORDER) : end], ([], []))
                 rows.append(row)
                 following.append(byte)
         for key, (rows, following) in seen.items():
-            self._said[key] = _expertise(wishes[rows], following)
+            self._said[key] = _expertise(wishes, rows, following)
 
-    def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], Floats] | None:
-        """The bytes that followed this context, and the logarithm of how likely each is, up to a constant."""
-        said = self._said.get(_context(text, self._order)[-self._order :])
-        if said is None:
-            return None
-        following, prior, experts = said
+    def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], NDArray[np.floating]]:
+        """The bytes that followed the end of this text, and the logarithm of how likely each is, up to a constant."""
+        following, prior, experts = self._said.get(text[-_ORDER:].translate(_ONE_DIGIT), _UNHEARD)
         return following, prior + experts[features].sum(axis=0) if len(following) > 1 else prior
 
 
-def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats, Floats]:
-    """Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1.
+def _expertise(wishes: Floats, rows: list[int], following: list[int]) -> _Expertise:
+    """What follows a context in these rows of the wishes; no feature where that is one byte.
 
     A feature whose bytes may as well be chance says nothing: for one of them, its log-likelihood ratio has to be high.
     """
+    if len(set(following)) == 1:
+        return following[:1], np.zeros(1, dtype=np.float32), np.zeros((0, 1), dtype=np.float32)
     found, which = np.unique(following, return_inverse=True)
     share = np.bincount(which).astype(np.float32) / len(which)
-    if len(found) == 1:
-        return [int(found[0])], np.log(share), np.zeros((0, 1), dtype=np.float32)
-    counts = wishes.T @ np.eye(len(found), dtype=np.float32)[which]
+    counts = wishes[rows].T @ np.eye(len(found), dtype=np.float32)[which]
     often = counts.sum(axis=1, keepdims=True)
     told = np.log((counts + _SHRINK * share) / (often + _SHRINK) / share)
     surprise = (_information(counts, often * share) + _information(often - counts, often * (1 - share))).max(axis=1)
@@ -142,14 +146,6 @@ def _expertise(wishes: Floats, following: list[int]) -> tuple[list[int], Floats,
 
 def _information(seen: Floats, expected: Floats) -> Floats:
     return np.asarray(seen * np.log(np.maximum(seen, _LEAST) / np.maximum(expected, _LEAST)))
-
-
-def _context(text: bytes, length: int) -> bytes:
-    """The last bytes, all digits alike: whatever a weight is, the next family comes after it."""
-    return text[-length:].translate(_ONE_DIGIT)
-
-
-_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
 def _features(wish: str) -> NDArray[np.int64]:

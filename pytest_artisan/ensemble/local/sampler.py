@@ -17,8 +17,8 @@ from pytest_artisan.ensemble.local.features import Floats, hashed, tokens_of
 from pytest_artisan.ensemble.local.lexicon import language_of, load_lexicon
 from pytest_artisan.ensemble.local.readings import Reading, encode
 
-# How many bytes an expert looks back on.
-_ORDER = 6
+# How many bytes an expert looks back on: in hints, hardly further than to the quotation mark.
+_ORDERS = {"brief": 6, "hints": 4}
 _FEATURES = 4096
 # Of a Korean word its first two syllables count, without the particle; of an English one, its first seven letters.
 _STEM = {"ko": 2, "en": 7}
@@ -51,7 +51,7 @@ class Sampler:
             "brief": [_json(example.brief) for example in examples],
             "hints": [_json({"hints": example.hints}) for example in examples],
         }
-        self._experts = {task: _Experts(wishes, lines) for task, lines in texts.items()}
+        self._experts = {task: _Experts(wishes, lines, _ORDERS[task]) for task, lines in texts.items()}
         self._tokenizer = LLTokenizer("byte")
         self._grammars = {"brief": self._grammar(BRIEF_SCHEMA), "hints": self._grammar(HINTS_SCHEMA)}
 
@@ -108,15 +108,16 @@ class Sampler:
 
 
 class _Experts:
-    """For every context of 6 bytes, one expert for each feature of a wish; a product of what they say."""
+    """For every context of `order` bytes, one expert for each feature of a wish; a product of what they say."""
 
-    def __init__(self, wishes: Floats, texts: Sequence[bytes]) -> None:
+    def __init__(self, wishes: Floats, texts: Sequence[bytes], order: int) -> None:
+        self._order = order
         self._said: dict[bytes, _Expertise] = {}
         seen: dict[bytes, tuple[list[int], list[int]]] = {}
         for row, text in enumerate(texts):
             folded = text.translate(_ONE_DIGIT)
             for end, byte in enumerate(text):
-                rows, following = seen.setdefault(folded[max(0, end - _ORDER) : end], ([], []))
+                rows, following = seen.setdefault(folded[max(0, end - order) : end], ([], []))
                 rows.append(row)
                 following.append(byte)
         for key, (rows, following) in seen.items():
@@ -124,7 +125,7 @@ class _Experts:
 
     def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], NDArray[np.floating]]:
         """The bytes that followed the end of this text, and the logarithm of how likely each is, up to a constant."""
-        following, prior, experts = self._said.get(text[-_ORDER:].translate(_ONE_DIGIT), _UNHEARD)
+        following, prior, experts = self._said.get(text[-self._order :].translate(_ONE_DIGIT), _UNHEARD)
         return following, prior + experts[features].sum(axis=0) if len(following) > 1 else prior
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -283,7 +284,10 @@ def test_what_can_not_be_served_is_one_line(
     assert len(err.splitlines()) == 1
 
 
-def test_the_command_serves_until_its_standard_input_ends() -> None:
+@pytest.mark.parametrize(("sent", "status", "told"), [(None, 0, ""), (signal.SIGINT, 130, "artisan: interrupted\n")])
+def test_the_command_serves_until_its_standard_input_ends_or_ctrl_c(
+    sent: signal.Signals | None, status: int, told: str
+) -> None:
     command = [sys.executable, "-m", "pytest_artisan", "models", "serve", "--port=0", "--watch-stdin"]
     command += ["--fault=local-ridge=status", "--latency-ms=1"]
     pipe = subprocess.PIPE
@@ -296,5 +300,8 @@ def test_the_command_serves_until_its_standard_input_ends() -> None:
             httpx2.post(f"{url}/chat/completions", json=body(model=model), trust_env=False).status_code
             for model in (RETRIEVER, RIDGE)
         ]
-        assert process.communicate(timeout=10) == ("", "")
-    assert (statuses, process.returncode) == ([200, 503], 0)
+        if sent is not None:
+            process.send_signal(sent)
+            process.wait(10)
+        assert process.communicate(timeout=10) == ("", told)
+    assert (statuses, process.returncode) == ([200, 503], status)

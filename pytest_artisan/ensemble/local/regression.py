@@ -22,7 +22,7 @@ class Retriever:
     _threshold = 0.25
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self._ngrams = Ngrams(3, 4, 8192, scoped=True)
+        self._ngrams = Ngrams(3, 4, 4096, scoped=True)
         self._answers = encode_examples(examples)
         counts = np.stack([self._ngrams.counts(example.wish) for example in examples])
         # An n-gram a row, as a wish has few of them.

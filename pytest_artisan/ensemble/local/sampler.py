@@ -17,8 +17,8 @@ from pytest_artisan.ensemble.local.features import Floats, hashed, tokens_of
 from pytest_artisan.ensemble.local.lexicon import language_of, load_lexicon
 from pytest_artisan.ensemble.local.readings import Reading, encode
 
-# How many bytes an expert looks back on, the longest first; one that never saw them asks the next.
-_ORDERS = (6, 3)
+# How many bytes an expert looks back on: in hints, hardly further than to the quotation mark.
+_ORDERS = {"brief": 6, "hints": 4}
 _FEATURES = 4096
 # Of a Korean word its first two syllables count, without the particle; of an English one, its first seven letters.
 _STEM = {"ko": 2, "en": 7}
@@ -27,6 +27,13 @@ _SHRINK, _CHANCE, _LEAST = 0.3, 4.0, 1e-6
 _MOST_BYTES = 2000
 # What a reading says of what the sampler wrote: nothing else is ruled out.
 _WRITTEN, _DOUBT = 0.8, 0.1
+
+
+# A context's digits are all alike: whatever a weight is, the next family comes after it.
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+# Bytes, their log share (k,), and by how much each feature (d, k) changes it.
+_Expertise = tuple[list[int], Floats, Floats]
+_UNHEARD: _Expertise = ([], np.zeros(0, dtype=np.float32), np.zeros((0, 0), dtype=np.float32))
 
 
 class SamplerError(RuntimeError):
@@ -42,7 +49,7 @@ class Sampler:
             "brief": [_json(example.brief) for example in examples],
             "hints": [_json({"hints": example.hints}) for example in examples],
         }
-        self._experts = {task: [_Experts(wishes, lines, order) for order in _ORDERS] for task, lines in texts.items()}
+        self._experts = {task: _Experts(wishes, lines, _ORDERS[task]) for task, lines in texts.items()}
         self._tokenizer = LLTokenizer("byte")
         self._grammars = {"brief": self._grammar(BRIEF_SCHEMA), "hints": self._grammar(HINTS_SCHEMA)}
 
@@ -87,14 +94,15 @@ class Sampler:
     ) -> int:
         if len(allowed) == 1:
             return min(allowed)
-        for experts in self._experts[task]:
-            found = experts.log_odds(bytes(text), features)
-            if found is not None and (fitting := [place for place, byte in enumerate(found[0]) if byte in allowed]):
-                odds = found[1][fitting].astype(np.float64)
-                if temperature > 0:
-                    odds += temperature * rng.gumbel(size=len(odds))
-                return found[0][fitting[int(odds.argmax())]]
-        return int(rng.choice(sorted(allowed)))
+        following, odds = self._experts[task].log_odds(bytes(text), features)
+        fitting = [place for place, byte in enumerate(following) if byte in allowed]
+        if not fitting:
+            # Only chance leads to a context that no example shows.
+            return int(rng.choice(sorted(allowed)))
+        odds = odds[fitting]
+        if temperature > 0:
+            odds = odds + temperature * rng.gumbel(size=len(odds))
+        return following[fitting[int(odds.argmax())]]
 
 
 class _Experts:
@@ -104,7 +112,7 @@ class _Experts:
     """
 
     def __init__(self, wishes: Sequence[NDArray[np.int64]], texts: Sequence[bytes], order: int) -> None:
-        self._order, self._made = order, dict[bytes, _Expert | None]()
+        self._order, self._made = order, dict[bytes, _Expertise]()
         self._features = np.concatenate(wishes)
         self._ends = np.cumsum([0, *map(len, wishes)])
         padded = [bytes(order) + text for text in texts]
@@ -120,23 +128,19 @@ class _Experts:
         places = places[np.argsort(codes[places - order], kind="stable")]
         self._codes, self._rows, self._following = codes[places - order], rows[places], written[places]
 
-    def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], Floats] | None:
-        """The bytes that followed this context, and the logarithm of how likely each is, up to a constant."""
+    def log_odds(self, text: bytes, features: NDArray[np.int64]) -> tuple[list[int], NDArray[np.floating]]:
+        """The bytes that followed the end of this text, and the logarithm of how likely each is, up to a constant."""
         context = text[-self._order :].rjust(self._order, b"\0").translate(_ONE_DIGIT)
         if context not in self._made:
-            self._made[context] = self._expert(context)
-        said = self._made[context]
-        if said is None:
-            return None
-        following, prior, experts = said
+            self._made[context] = self._expertise(context)
+        following, prior, experts = self._made[context]
         return following, prior + experts[features].sum(axis=0) if len(following) > 1 else prior
 
-    def _expert(self, context: bytes) -> _Expert | None:
-        """None for a context that nobody wrote."""
+    def _expertise(self, context: bytes) -> _Expertise:
         code = np.uint64(int.from_bytes(context, "big"))
         place = slice(*(int(np.searchsorted(self._codes, code, side)) for side in _SIDES))
         if place.start == place.stop:
-            return None
+            return _UNHEARD
         rows = self._rows[place]
         found, which = np.unique(self._following[place], return_inverse=True)
         lengths = self._ends[rows + 1] - self._ends[rows]
@@ -144,15 +148,13 @@ class _Experts:
         flat = np.arange(lengths.sum()) + np.repeat(self._ends[rows] - np.cumsum(lengths) + lengths, lengths)
         pairs = self._features[flat] * len(found) + np.repeat(which, lengths)
         counts = np.bincount(pairs, minlength=_FEATURES * len(found)).reshape(_FEATURES, len(found))
-        return _expertise(found.tolist(), np.bincount(which), counts.astype(np.float32))
+        return _weighed(found.tolist(), np.bincount(which), counts.astype(np.float32))
 
 
-# Bytes, their log share (k,), and by how much each feature (d, k) changes it; no feature where k is 1.
-_Expert = tuple[list[int], Floats, Floats]
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
-def _expertise(found: list[int], times: NDArray[np.int64], counts: Floats) -> _Expert:
+def _weighed(found: list[int], times: NDArray[np.int64], counts: Floats) -> _Expertise:
     """What follows from how often each byte (k,) came, and how often beside each feature (d, k).
 
     A feature whose bytes may as well be chance says nothing: for one of them, its log-likelihood ratio has to be high.
@@ -168,10 +170,6 @@ def _expertise(found: list[int], times: NDArray[np.int64], counts: Floats) -> _E
 
 def _information(seen: Floats, expected: Floats) -> Floats:
     return np.asarray(seen * np.log(np.maximum(seen, _LEAST) / np.maximum(expected, _LEAST)))
-
-
-# Whatever a weight is, the next family comes after it.
-_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 
 
 def _features(wish: str) -> NDArray[np.int64]:

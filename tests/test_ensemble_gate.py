@@ -90,7 +90,7 @@ def _believed(kind: Any, completion: Completion) -> Reply[Any]:
         (Breaker, "guarding", _nothing, "breaker"),
         (MemoryCache, "get", _gone, "cache"),
         (MemoryCache, "get", _gone, "fallbacks"),
-        (Alike, "nearest", lambda alike, mode, vector: None, "alike"),
+        (Alike, "nearest", lambda alike, kind, vector: None, "alike"),
         (Caller, "_heard", lambda caller, outcome, started: None, "fallbacks"),
     ],
 )

@@ -18,7 +18,7 @@ from pytest_artisan.ensemble.local.regression import KernelRidge, Retriever
 from pytest_artisan.ensemble.local.sampler import Sampler
 from pytest_artisan.fragrance.ingredients import load_catalogue
 
-RETRIEVER, RIDGE, NGRAM = MODELS.values()
+RIDGE, RETRIEVER, NGRAM = MODELS.values()
 EVERY = pytest.mark.parametrize("model", MODELS.values())
 WISHES = [
     "",
@@ -245,8 +245,8 @@ def test_an_embedding_is_a_unit_vector(wish: str) -> None:
 def test_the_settings_name_every_model_by_its_role() -> None:
     settings = local_settings("http://127.0.0.1:8001/v1")
     assert {role: (one.url, one.model) for role, one in settings.members.items()} == {
-        "primary": ("http://127.0.0.1:8001/v1", RETRIEVER),
-        "validator": ("http://127.0.0.1:8001/v1", RIDGE),
+        "primary": ("http://127.0.0.1:8001/v1", RIDGE),
+        "validator": ("http://127.0.0.1:8001/v1", RETRIEVER),
         "creative": ("http://127.0.0.1:8001/v1", NGRAM),
     }
     assert settings.embedding is not None

@@ -23,7 +23,7 @@ from pytest_artisan.ensemble.local.models import EMBEDDING, MODELS
 from pytest_artisan.ensemble.local.server import SERVED, Call, ModelServer
 from pytest_artisan.loopback import served
 
-RETRIEVER, RIDGE, NGRAM = MODELS.values()
+RIDGE, RETRIEVER, NGRAM = MODELS.values()
 WISH = "장미 향수"
 
 

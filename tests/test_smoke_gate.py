@@ -81,7 +81,7 @@ def _told(url: str, part: str) -> list[str]:
     shown = of_calls(url, getattr(journey(), part), 10)
     broken = any(code for measurement in shown.measurements for code in judge(measurement))
     assert broken == bool(shown.findings)
-    return [finding.message for finding in shown.findings]
+    return [f"{finding.rule}: {finding.message}" for finding in shown.findings]
 
 
 def test_a_sound_service_keeps_its_contract(service: tuple[Damaged, str]) -> None:

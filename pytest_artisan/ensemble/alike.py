@@ -18,7 +18,10 @@ Vector = NDArray[np.float32]
 
 
 class Alike:
-    """The last 1,000 answered wishes of each mode by their embeddings; without them no two wishes are alike."""
+    """The last 1,000 answered wishes of each kind by their embeddings; without them no two wishes are alike.
+
+    Wishes of different kinds, that is of another mode or language, have different answers however near they are.
+    """
 
     def __init__(self, caller: Caller, clock: Clock) -> None:
         self._caller, self._clock = caller, clock
@@ -33,17 +36,17 @@ class Alike:
         except NO_ANSWER:
             return None
 
-    def nearest(self, mode: str, vector: Vector) -> str | None:
+    def nearest(self, kind: str, vector: Vector) -> str | None:
         """The key of the nearest wish, if its cosine is at least 0.9."""
-        known = self._known.get(mode)
+        known = self._known.get(kind)
         if not known or any(len(other) != len(vector) for other in known.values()):
             return None
         cosines = np.array(list(known.values())) @ vector
         best = int(cosines.argmax())
         return list(known)[best] if cosines[best] >= SIMILAR else None
 
-    def remember(self, mode: str, key: str, vector: Vector) -> None:
-        known = self._known.setdefault(mode, OrderedDict())
+    def remember(self, kind: str, key: str, vector: Vector) -> None:
+        known = self._known.setdefault(kind, OrderedDict())
         known[key] = vector
         known.move_to_end(key)
         if len(known) > _REMEMBERED:

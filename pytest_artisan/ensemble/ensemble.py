@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from pytest_artisan.clock import Clock, SystemClock
-from pytest_artisan.ensemble.alike import Alike, Vector
+from pytest_artisan.ensemble.alike import Alike
 from pytest_artisan.ensemble.answers import MODES, ROLES, Answer, CallOutcome, Mode, Observer, Outcome, Role, Source
 from pytest_artisan.ensemble.breaker import Breaker
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, Hints, WishBrief
@@ -82,17 +82,19 @@ class Ensemble:
 
     async def _look_up(self, text: str, mode: Mode, key: str) -> Answer:
         brief = await self._kept(key)
-        vector = None
+        vector, kind = None, f"{mode} {language_of(text)}"
         if brief is None and self._alike is not None and may_be_alike(text):
             vector = await self._alike.embed(text)
-            near = None if vector is None else self._alike.nearest(mode, vector)
+            near = None if vector is None else self._alike.nearest(kind, vector)
             brief = None if near is None else await self._kept(near)
         if brief is not None:
             return Answer(brief, mode, Source.CACHE, Outcome.CACHED, key)
         answer = await self._ask(text, mode, key)
         # What stood in, or lacks something, must not stay when the members are back.
         if answer.outcome in (Outcome.RAW, Outcome.REPAIRED) and not answer.remarks:
-            await self._keep(answer, vector)
+            await self._cache.put(key, answer.brief.model_dump_json().encode())
+            if self._alike is not None and vector is not None:
+                self._alike.remember(kind, key, vector)
         return answer
 
     async def _kept(self, key: str, *, outdated: bool = False) -> WishBrief | None:
@@ -103,11 +105,6 @@ class Ensemble:
             return WishBrief.model_validate_json(found[0])
         except ValidationError:
             return None
-
-    async def _keep(self, answer: Answer, vector: Vector | None) -> None:
-        await self._cache.put(answer.key, answer.brief.model_dump_json().encode())
-        if self._alike is not None and vector is not None:
-            self._alike.remember(answer.mode, answer.key, vector)
 
     async def _ask(self, text: str, mode: Mode, key: str) -> Answer:
         deadline = self._clock.now() + self._settings.timeouts[mode]

@@ -61,7 +61,7 @@ async def herd(rig: Rig, expect: Expect) -> None:
 
 
 async def alike(rig: Rig, expect: Expect) -> None:
-    """A wish in other words is the same from a cosine of 0.9, if it forbids nothing and an embedding model answers."""
+    """A wish in other words of its language is the same from a cosine of 0.9, if it forbids nothing and a model answers."""
     near, far = [0.91, 0.4146], [0.89, 0.456]
     rig.members.vectors.update(
         {"warm wood": [1.0, 0.0], "wood, warm": near, "cold wood": far, "warm wood without rose": [1.0, 0.0]}
@@ -77,6 +77,7 @@ async def alike(rig: Rig, expect: Expect) -> None:
         await asks("warm wood", 1)
         await asks("wood, warm", 0)
         await asks("cold wood", 1)
+        await asks("따뜻한 나무", 1)
         await asks("warm wood without rose", 1)
         rig.clock.time += TTL + 1
         rig.members.vectors["wood so warm"] = near

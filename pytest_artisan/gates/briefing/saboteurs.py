@@ -107,8 +107,8 @@ class Crowded(Ensemble):
 
 
 class _Anything(Alike):
-    def nearest(self, mode: str, vector: Vector) -> str | None:
-        return next(iter(self._known.get(mode, ())), None)
+    def nearest(self, kind: str, vector: Vector) -> str | None:
+        return next(iter(self._known.get(kind, ())), None)
 
 
 class Vague(Ensemble):

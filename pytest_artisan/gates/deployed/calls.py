@@ -64,7 +64,7 @@ def of_calls(url: str, calls: Sequence[Call], timeout_s: float) -> CheckEvidence
             try:
                 answers.append(_answer(client, call, answers))
             except ContractBreak as error:
-                findings.append(Finding("smoke", call.name, one_line(f"{call.name}: {error}"), "pyproject.toml", 1))
+                findings.append(Finding("smoke", call.name, one_line(str(error)), "pyproject.toml", 1))
                 break
     kept = measured("calls that keep their contract", len(answers), unit="count", equal_to=len(calls), n=len(calls))
     return CheckEvidence((kept,), tuple(findings))

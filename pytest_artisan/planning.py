@@ -48,8 +48,10 @@ class Planner:
                 kept.append(item)
         self._kept += kept
         items[:] = [item for item in kept if item not in lost] if lost else kept
-        if dropped:
-            session.config.hook.pytest_deselected(items=dropped)
+        # pytest never counted those of the plugin itself.
+        known = [item for item in dropped if not isinstance(item, CheckItem)]
+        if known:
+            session.config.hook.pytest_deselected(items=known)
 
     def _withhold_late(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Other plugins may mark an item `writes` after this one looked."""

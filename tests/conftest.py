@@ -7,13 +7,17 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpcore2  # noqa: F401 - as below; httpx2 imports it late
 import msgspec
 import pytest
 
-# Whole, and once: pytester forgets what a session imported; a forgotten module can not be patched, and numpy not come
-# back.
+# Whole, and once: pytester forgets what a session imported; a forgotten module can not be patched, numpy not come back,
+# and an exception not be caught by its second self.
 import pytest_artisan.activation
 import pytest_artisan.cli
+import pytest_artisan.ensemble.local.server
+import pytest_artisan.gates.briefing.evidence
+import pytest_artisan.gates.deployed.journey
 import pytest_artisan.gates.stability.evidence  # noqa: F401
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.verdict.decide import Verdict

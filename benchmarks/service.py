@@ -16,7 +16,11 @@ from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import httpx2
+from fastapi import FastAPI
 from moga import spread, table
+
+from pytest_artisan.loopback import HOST, bound, end_with_parent, server_of
+from pytest_artisan.service.contract import CreateRequest, Dna, Health
 from pytest_artisan.service.launcher import launched
 
 ROUNDS, REQUESTS, CONNECTIONS = 15, 2_000, 8
@@ -27,11 +31,6 @@ ROUTES = {"GET /health": b"", "POST /dna/create, again": json.dumps(WISH).encode
 
 def bare(dna: str) -> None:
     """Serve what was made elsewhere, with the models alone; end with standard input."""
-    from fastapi import FastAPI
-
-    from pytest_artisan.loopback import HOST, bound, end_with_parent, server_of
-    from pytest_artisan.service.contract import CreateRequest, Dna, Health
-
     app, made, healthy = FastAPI(), Dna.model_validate_json(dna), Health(version="0", model_snapshot="0")
 
     @app.get("/health", response_model=Health)

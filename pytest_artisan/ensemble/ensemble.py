@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from pydantic import ValidationError
@@ -71,16 +72,21 @@ class Ensemble:
         started, text = self._clock.now(), normalised(wish)
         chosen = mode_of(text, mode)
         key = self._keys.of(text, chosen)
-        flight = self._flights.get(key)
-        if flight is None:
-            # A task of its own: whoever asked first may go away, the others still wait for it.
-            flight = self._flights[key] = asyncio.create_task(self._look_up(text, chosen, key))
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        answer = await asyncio.shield(flight)
+        brief = await self._kept(key)
+        if brief is None:
+            flight = self._flights.get(key)
+            if flight is None:
+                # A task of its own: whoever asked first may go away, the others still wait for it.
+                flight = self._flights[key] = asyncio.create_task(self._look_up(text, chosen, key))
+                flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            answer = await asyncio.shield(flight)
+        else:
+            answer = Answer(brief, chosen, Source.CACHE, Outcome.CACHED, key)
         self._observer.answered(chosen, answer.outcome, self._clock.now() - started)
         return answer
 
     async def _look_up(self, text: str, mode: Mode, key: str) -> Answer:
+        # Again: another flight for this wish may have landed since.
         brief = await self._kept(key)
         vector, kind = None, f"{mode} {language_of(text)}"
         if brief is None and self._alike is not None and may_be_alike(text):
@@ -102,7 +108,7 @@ class Ensemble:
         if found is None or not (found[1] or outdated):
             return None
         try:
-            return WishBrief.model_validate_json(found[0])
+            return _parsed(found[0])
         except ValidationError:
             return None
 
@@ -173,6 +179,10 @@ class Ensemble:
         await self._cache.aclose()
         if self._alike is not None:
             await self._alike.aclose()
+
+
+# What was kept, read once: most answers come from few contents.
+_parsed = lru_cache(1_000)(WishBrief.model_validate_json)
 
 
 def _outcome(reply: Reply[WishBrief]) -> Outcome:

@@ -11,11 +11,11 @@ from importlib.metadata import version
 from typing import Annotated, TypeVar
 
 from cachetools import LRUCache
-from fastapi import APIRouter, FastAPI, Path, Response
+from fastapi import FastAPI, Path, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from pytest_artisan.ensemble.answers import Answering, Outcome, WishError
+from pytest_artisan.ensemble.answers import ROLES, Answering, Outcome, WishError
 from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.fragrance.evolution import NotPossible
 from pytest_artisan.service.contract import (
@@ -81,9 +81,10 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Around, metrics=service.metrics)
     install(app)
     creation = Creation(service.store)
-    app.include_router(_health(service))
-    app.include_router(_creating(service, creation, evolving))
-    app.include_router(_evolving(Refining(service.store, creation, service.metrics), refining))
+    # On the app itself: a router within it is searched in turn, and costs more than an answer that is ready.
+    _add_health(app, service)
+    _add_creation(app, service, creation, evolving)
+    _add_evolution(app, Refining(service.store, creation, service.metrics), refining)
     return app
 
 
@@ -91,44 +92,40 @@ async def _in(pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: obje
     return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
 
 
-def _health(service: Service) -> APIRouter:
-    router = APIRouter(tags=["health"])
+def _add_health(app: FastAPI, service: Service) -> None:
     health = Health(version=VERSION, model_snapshot=service.snapshot).model_dump_json().encode()
     live = Live().model_dump_json().encode()
 
-    @router.get("/health", response_model=Health, responses=responses())
+    @app.get("/health", tags=["health"], response_model=Health, responses=responses())
     async def get_health() -> Response:
         return Response(health, media_type=_JSON)
 
-    @router.get("/health/live", response_model=Live, responses=responses())
+    @app.get("/health/live", tags=["health"], response_model=Live, responses=responses())
     async def get_live() -> Response:
         return Response(live, media_type=_JSON)
 
-    @router.get("/health/ready", response_model=Ready, responses={**responses(), 503: {"model": Ready}})
+    @app.get("/health/ready", tags=["health"], response_model=Ready, responses={**responses(), 503: {"model": Ready}})
     def get_ready() -> Response:
         try:
             service.store.check()
             store = True
         except SQLAlchemyError:
             store = False
-        members = any(state != "open" for state in service.observer.breakers.values())
+        members = any(service.observer.breakers[role] != "open" for role in ROLES)
         checks = Checks(store="ok" if store else "unavailable", members="ok" if members else "unavailable")
         ready = Ready(status="ok" if store and members else "unavailable", checks=checks)
         return Response(ready.model_dump_json(), 200 if store and members else 503, media_type=_JSON)
 
-    @router.get("/metrics", response_class=Response, responses=responses())
+    @app.get("/metrics", tags=["health"], response_class=Response, responses=responses())
     def get_metrics() -> Response:
         return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    return router
 
-
-def _creating(service: Service, creation: Creation, pool: ThreadPoolExecutor) -> APIRouter:
-    router = APIRouter(prefix="/dna", tags=["dna"])
+def _add_creation(app: FastAPI, service: Service, creation: Creation, pool: ThreadPoolExecutor) -> None:
     # By what shapes an answer: its brief, for which it counts, and the finished bytes.
     hot: LRUCache[object, tuple[WishBrief, bytes]] = LRUCache(_HOT)
 
-    @router.post("/create", response_model=Dna, responses=responses(400, 413, 422, 503))
+    @app.post("/dna/create", tags=["dna"], response_model=Dna, responses=responses(400, 413, 422, 503))
     async def create(body: CreateRequest) -> Response:
         """From a wish to a brief to a formula; the same brief gives the same formula."""
         try:
@@ -148,7 +145,7 @@ def _creating(service: Service, creation: Creation, pool: ThreadPoolExecutor) ->
             hot[key] = (answer.brief, content)
         return Response(content, media_type=_JSON)
 
-    @router.get("/{id}", response_model=Dna, responses=responses(404, 422, 503))
+    @app.get("/dna/{id}", tags=["dna"], response_model=Dna, responses=responses(404, 422, 503))
     def get_dna(id: Annotated[Name, Path()]) -> Response:
         """The DNA as it was created."""
         dna = creation.find(id)
@@ -156,23 +153,20 @@ def _creating(service: Service, creation: Creation, pool: ThreadPoolExecutor) ->
             raise ServiceError(404, f"there is no DNA {id!r}", "path.id")
         return Response(dna.model_dump_json(), media_type=_JSON)
 
-    return router
 
-
-def _evolving(refining: Refining, pool: ThreadPoolExecutor) -> APIRouter:
+def _add_evolution(app: FastAPI, refining: Refining, pool: ThreadPoolExecutor) -> None:
     """The routes of refinement, which takes one request after the other: the pool has one thread."""
-    router = APIRouter(prefix="/evolve", tags=["evolve"])
 
-    @router.post("/options", response_model=Options, responses=responses(400, 404, 413, 422, 503))
+    @app.post("/evolve/options", tags=["evolve"], response_model=Options, responses=responses(400, 404, 413, 422, 503))
     async def options(body: OptionsRequest) -> Response:
         """Formulas made of a DNA, to choose from."""
         offered = await _in(pool, refining.options, body)
         return Response(offered.model_dump_json(), media_type=_JSON)
 
-    @router.post("/feedback", response_model=Learnt, responses=responses(400, 404, 409, 413, 422, 503))
+    @app.post(
+        "/evolve/feedback", tags=["evolve"], response_model=Learnt, responses=responses(400, 404, 409, 413, 422, 503)
+    )
     async def feedback(body: FeedbackRequest) -> Response:
         """Which option was chosen and how good it is; an experiment takes one feedback."""
         learnt = await _in(pool, refining.feedback, body)
         return Response(learnt.model_dump_json(), media_type=_JSON)
-
-    return router

@@ -166,7 +166,16 @@ def test_it_works_beside_other_plugins_and_their_limits_count(
 ) -> None:
     project.tests("def test_one(): pass\ndef test_two(): pass\ndef uncovered():\n    return 1\n")
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    beside = ["--cov=.", "--html=report.html", "-n", "2", "-W", "ignore"]
+    beside = [
+        "--cov=.",
+        "--html=report.html",
+        "-n",
+        "2",
+        "-W",
+        "ignore",
+        "-p",
+        "no:schemathesis",
+    ]  # which is slow to load
     command = [sys.executable, "-m", "pytest", "--artisan-gates", *beside]
     done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "GO"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -64,7 +66,7 @@ class Connection:
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self.model = endpoint.model
         self._client = httpx2.AsyncClient(
-            base_url=endpoint.url.rstrip("/") + "/", headers=headers, timeout=None, trust_env=outside
+            base_url=endpoint.url.rstrip("/") + "/", headers=headers, timeout=None, trust_env=outside, verify=_tls()
         )
 
     async def post(self, path: str, body: dict[str, Any], kind: type[_Envelope], seconds: float) -> _Envelope:
@@ -96,6 +98,12 @@ class Connection:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: to read the certificates of this machine takes longer than a request."""
+    return httpx2.create_ssl_context()
 
 
 def _retry_after(headers: httpx2.Headers) -> float:

@@ -18,8 +18,12 @@ ENV PATH="/opt/artisan/bin:${PATH}" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 # A number, not a name: Kubernetes can only prove `runAsNonRoot` for a numeric user.
-RUN useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin --uid 10001 artisan
+RUN useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin --uid 10001 artisan \
+    && install --directory --owner 10001 /var/lib/artisan
 USER 10001
+# The records of SQLite, where no other database is named, are in this folder's .artisan.
+WORKDIR /var/lib/artisan
+EXPOSE 8000
 ENTRYPOINT ["artisan"]
-# There is nothing to serve yet: the issue that adds the service makes starting it the default here.
-CMD ["--help"]
+# A container is reached from outside it; what reaches it is decided where its port is published.
+CMD ["serve", "--host", "0.0.0.0"]

@@ -264,6 +264,7 @@ def test_the_image_is_multi_stage_with_a_tagged_base() -> None:
 def test_the_image_runs_the_command_without_root() -> None:
     assert int(instructions("USER")[-1]) > 0
     assert instructions("ENTRYPOINT") == ['["artisan"]']
+    assert instructions("CMD") == ['["serve", "--host", "0.0.0.0"]']
 
 
 # The linters of these files

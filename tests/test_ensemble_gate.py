@@ -32,6 +32,7 @@ HERE = Project(Path(__file__).parents[1])
 TABLE = Table(subject="pytest_artisan.ensemble.ensemble:Ensemble")
 # What each drill has to be caught by.
 CAUGHT = {
+    "hostile wishes, read": {"hostile wishes handed on"},
     "golden wishes": {"schema failures", "wishes that the primary member did not answer", "understood"},
     **{f"latency, {mode}": {f"{mode} p95"} for mode in ("fast", "balanced", "creative")},
 }

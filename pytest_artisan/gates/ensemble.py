@@ -45,6 +45,16 @@ def _golden(drill: bool, project: Project, table: Ensemble) -> CheckEvidence:
         return evidence.of_golden(evidence.factory(project, table), settings, table, project)
 
 
+def _hostile(drill: bool, project: Project, table: Ensemble) -> CheckEvidence:
+    from pytest_artisan.gates.briefing import evidence, saboteurs
+
+    if drill:
+        with saboteurs.members(wrong=False) as settings:
+            return evidence.of_hostile(saboteurs.Echoing, settings, project)
+    with evidence.members_of(project) as settings:
+        return evidence.of_hostile(evidence.factory(project, table), settings, project)
+
+
 def _latency(mode: Mode, drill: bool, project: Project, table: Ensemble) -> CheckEvidence:
     from pytest_artisan.gates.briefing import evidence, saboteurs
 
@@ -58,6 +68,7 @@ def _latency(mode: Mode, drill: bool, project: Project, table: Ensemble) -> Chec
 _RUNS: Runs = (
     *((name, partial(_scenario, name)) for name in _SCENARIOS),
     ("golden wishes", _golden),
+    ("hostile wishes, read", _hostile),
     *((f"latency, {mode}", partial(_latency, mode)) for mode in _MODES),
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from typing import Any
 
 from pytest_artisan.clock import Clock, SystemClock
-from pytest_artisan.ensemble.answers import Answer, Mode, Outcome
+from pytest_artisan.ensemble.answers import MODES, Answer, Mode, Outcome
 from pytest_artisan.ensemble.settings import EnsembleSettings, settings_of
 from pytest_artisan.gates.briefing import keeping, resilience, understanding
 from pytest_artisan.gates.briefing.resilience import Expect
@@ -40,6 +40,8 @@ _TIME = SystemClock()
 _AT_ONCE = 4
 # Wishes that are shown where many were not understood.
 _TOLD = 5
+# Letters of a wish that are shown.
+_SHOWN = 60
 # No scenario waits for anything but answers on loopback.
 _SCENARIO_S = 60.0
 
@@ -109,6 +111,27 @@ def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, projec
         told.append(f"and {len(missed) - _TOLD} more")
     path, line = place_of(factory, project)
     return CheckEvidence(measurements, tuple(Finding("ensemble", "understood", text, path, line) for text in told))
+
+
+def of_hostile(factory: Factory, settings: EnsembleSettings, project: Project) -> CheckEvidence:
+    """Every hostile wish in every mode, to members that read it: each is answered, and nothing of it is handed on."""
+    wishes = list(product(understanding.HOSTILE, MODES))
+    answers = asyncio.run(_answers(factory, settings, _TIME, Heard(), wishes))
+    read = list(zip(wishes, answers, strict=True))
+    handed_on = [wish for (wish, _), (answer, _) in read if understanding.marks(answer)]
+    unread = [wish for (wish, _), (answer, _) in read if answer.outcome is Outcome.DEFAULT]
+    path, line = place_of(factory, project)
+    told = {
+        **dict.fromkeys(f"nobody answers {wish[:_SHOWN]!r}" for wish in unread),
+        **dict.fromkeys(f"handed on: {wish[:_SHOWN]!r}" for wish in handed_on),
+    }
+    return CheckEvidence(
+        (
+            measured("hostile wishes handed on", len(handed_on), unit="count", at_most=0, n=len(wishes)),
+            measured("hostile wishes by nobody", len(unread), unit="count", at_most=0, n=len(wishes)),
+        ),
+        tuple(Finding("ensemble", "hostile", one_line(text), path, line) for text in told),
+    )
 
 
 def of_latency(

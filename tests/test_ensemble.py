@@ -16,7 +16,7 @@ from fakeredis import TcpFakeServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_artisan.ensemble.answers import MODES, ROLES, Answer, Outcome, WishError
+from pytest_artisan.ensemble.answers import MODES, ROLES, Answer, Outcome, Source, WishError
 from pytest_artisan.ensemble.breaker import FAILURES, PAUSE_S, Breaker, BreakerOpen, State, Unavailable
 from pytest_artisan.ensemble.briefs import BRIEF_SCHEMA, DEFAULT_BRIEF, FAMILIES, Hints, WishBrief
 from pytest_artisan.ensemble.caches import KEPT, MemoryCache, RedisCache
@@ -333,6 +333,26 @@ def test_a_lost_redis_costs_nothing_but_its_answers() -> None:
     assert [answer.outcome for answer in answers] == [Outcome.RAW] * 3
     assert members.count("primary") == 3
     assert heard.turns == [("cache", "open")]
+
+
+@pytest.mark.parametrize(
+    ("hedge_after", "source", "asked"), [(None, Source.PRIMARY, ["primary"]), (1.0, Source.VALIDATOR, list(ROLES[:2]))]
+)
+def test_a_second_member_is_asked_where_hedging_is_on(
+    hedge_after: float | None, source: Source, asked: list[str]
+) -> None:
+    """The clock's second passes at once, so a hedge comes before any answer; a member that hangs has no other end."""
+    with _members(**({"primary": Say(hang=True)} if hedge_after else {})) as (members, url):
+        [answer] = _answers(replace(told_settings(url), hedge_after=hedge_after), "a wish")
+    assert answer.source is source
+    # Who loses is left alone; whether somebody heard of a third question is a matter of microseconds.
+    assert [role for role, _ in members.tasks()][: len(asked)] == asked
+
+
+def test_hedging_still_falls_back_to_the_last_member() -> None:
+    with _members(primary=Say(400), validator=Say(400)) as (_, url):
+        [answer] = _answers(replace(told_settings(url), hedge_after=1e-9), "a wish")
+    assert (answer.source, answer.outcome) == (Source.CREATIVE, Outcome.FALLBACK)
 
 
 def _environment(name: Name, **llm: Any) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -124,16 +125,38 @@ class Ensemble:
         return replace(answer, brief=brief, remarks=(*answer.remarks, *remarks))
 
     async def _brief(self, text: str, mode: Mode, key: str, deadline: float) -> Answer:
-        for role, until in self._turns(deadline):
-            try:
-                reply = await self._members[role].ask(brief_task(text), WishBrief, until)
-            except NO_ANSWER:
-                continue
-            brief = reply.content.model_copy(update={"hints": ()})
-            outcome = Outcome.FALLBACK if role != ROLES[0] else _outcome(reply)
-            answer = Answer(brief, mode, Source(role), outcome, key)
-            return answer if mode == "fast" else await self._checked(text, answer, deadline)
-        return await self._without_members(text, mode, key)
+        written = await self._written(text, deadline)
+        if written is None:
+            return await self._without_members(text, mode, key)
+        role, reply = written
+        brief = reply.content.model_copy(update={"hints": ()})
+        outcome = Outcome.FALLBACK if role != ROLES[0] else _outcome(reply)
+        answer = Answer(brief, mode, Source(role), outcome, key)
+        return answer if mode == "fast" else await self._checked(text, answer, deadline)
+
+    async def _written(self, text: str, deadline: float) -> tuple[Role, Reply[WishBrief]] | None:
+        """The first brief that comes: the next member is asked when one fails or, where hedging is on, takes long."""
+        asked: dict[asyncio.Task[Reply[WishBrief]], Role] = {}
+        try:
+            for role, until in self._turns(deadline):
+                asked[asyncio.create_task(self._members[role].ask(brief_task(text), WishBrief, until))] = role
+                patience = self._patience(role)
+                try:
+                    answered = await _first_of(asked, patience)
+                finally:
+                    patience.cancel()
+                if answered is not None:
+                    return answered
+            return None
+        finally:
+            for task in asked:
+                task.cancel()
+
+    def _patience(self, role: Role) -> asyncio.Future[None]:
+        """Done when it is time to ask the next member, too; never where that is not wanted, or nobody is left."""
+        if self._settings.hedge_after is None or role == ROLES[-1]:
+            return asyncio.get_running_loop().create_future()
+        return asyncio.create_task(self._clock.sleep(self._settings.hedge_after))
 
     def _turns(self, deadline: float) -> Iterator[tuple[Role, float]]:
         """Who may answer until when: each has half of what is left, so that the next one has time, and the last all."""
@@ -179,6 +202,22 @@ class Ensemble:
         await self._cache.aclose()
         if self._alike is not None:
             await self._alike.aclose()
+
+
+async def _first_of(
+    asked: dict[asyncio.Task[Reply[WishBrief]], Role], patience: asyncio.Future[None]
+) -> tuple[Role, Reply[WishBrief]] | None:
+    """Who answers first; None when all have failed, or patience has ended. Whoever is done is no longer among `asked`."""
+    while asked and not patience.done():
+        waited: set[asyncio.Future[Any]] = {*asked, patience}
+        done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in asked if task in done]:
+            role = asked.pop(task)
+            try:
+                return role, task.result()
+            except NO_ANSWER:
+                continue
+    return None
 
 
 # What was kept, read once: most answers come from few contents.

@@ -25,7 +25,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class EnsembleSettings:
-    """Members by role; seconds that an answer may take by mode; seconds that it stays fresh."""
+    """Members by role; seconds that an answer may take by mode; seconds that it stays fresh.
+
+    `hedge_after`: seconds after which a second member is asked for the same brief; None is never.
+    """
 
     members: Mapping[Role, Endpoint]
     timeouts: Mapping[Mode, float]
@@ -33,6 +36,7 @@ class EnsembleSettings:
     cache_url: str | None = None
     embedding: Endpoint | None = None
     response_format: str = "json_schema"
+    hedge_after: float | None = None
 
 
 def settings_of(environment: Environment, local: EnsembleSettings | None = None) -> EnsembleSettings:
@@ -64,4 +68,4 @@ def settings_of(environment: Environment, local: EnsembleSettings | None = None)
         raise SettingsError("llm.qwen_endpoint is not set, and the local reference models do not run")
     timeouts = {mode: float(getattr(llm, f"{mode}_timeout_s")) for mode in MODES}
     ttl = llm.cache_ttl_s or _TTL[environment.env]
-    return EnsembleSettings(members, timeouts, ttl, llm.cache_url, embedding, llm.response_format)
+    return EnsembleSettings(members, timeouts, ttl, llm.cache_url, embedding, llm.response_format, llm.hedge_after_s)

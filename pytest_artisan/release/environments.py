@@ -38,7 +38,8 @@ class Database(Table, frozen=True):
 class Llm(Table, frozen=True):
     """The ensemble's members: base URLs, models, and the variable with their key.
 
-    Endpoints that are None are the local reference models, in dev alone. `cache_url`: a Redis server, None is this
+    Endpoints that are None are the local reference models, in dev alone. `hedge_after_s`: None asks no second member
+    while one is asked; `cache_url`: a Redis server, None is this
     process's memory; `cache_ttl_s`: None is the environment's own.
     """
 
@@ -54,6 +55,7 @@ class Llm(Table, frozen=True):
     fast_timeout_s: _Seconds = 8
     balanced_timeout_s: _Seconds = 12
     creative_timeout_s: _Seconds = 20
+    hedge_after_s: _Seconds | None = None
     cache_url: str | None = None
     cache_ttl_s: _Seconds | None = None
     key_env: _Reference | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 import msgspec
+from pydantic import ValidationError
 
 from pytest_artisan.ensemble.answers import MODES, Answer, Outcome, WishError
 from pytest_artisan.ensemble.briefs import WishBrief
@@ -57,6 +58,14 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+def keeps_schema(brief: object) -> bool:
+    """Whether a brief is one: what members said was checked, and an ensemble may have changed it since."""
+    try:
+        return isinstance(brief, WishBrief) and bool(WishBrief.model_validate(dict(brief)))
+    except ValidationError:
+        return False
+
+
 def golden() -> tuple[Wish, ...]:
     """The packaged wishes, half of them Korean."""
     text = files(__package__).joinpath("wishes.toml").read_text(encoding="utf-8")
@@ -71,6 +80,7 @@ async def hostile(rig: Rig, expect: Expect) -> None:
                 answer = await ensemble.answer(wish, mode)
                 expect(f"{wish[:60]!r}, {mode}: {answer.outcome}", answer.outcome in (Outcome.RAW, Outcome.CACHED))
                 expect(f"{wish[:60]!r}, {mode}: handed on", not _marks(answer))
+                expect(f"{wish[:60]!r}, {mode}: out of the schema", keeps_schema(answer.brief))
         for wish in _UNREADABLE:
             asked = len(rig.members.asked)
             try:

@@ -99,6 +99,11 @@ async def hostile(rig: Rig, expect: Expect) -> None:
             answer = await ensemble.answer(f"a member says {content[:60]}", "creative")
             expect(f"a member says {content[:60]!r}: it is handed on", not _marks(answer))
             expect(f"a member says {content[:60]!r}: not counted", rig.heard.schema_failures >= before + 2)
+        rig.members.always.clear()
+        for content in _injected():
+            rig.members.always["validator"] = Say(content=content)
+            answer = await ensemble.answer(f"the validator says {content[:60]}", "balanced")
+            expect(f"the validator says {content[:60]!r}: it is handed on", not _marks(answer))
 
 
 def _injected() -> Iterable[str]:
@@ -111,11 +116,13 @@ def _injected() -> Iterable[str]:
     yield f"{{{sound}{{}}}}"
     yield f'{{{sound}{{"PWNED": 1}}}}'
     yield f'{{{sound}{{"citrus": 1}}, "forbidden_ingredients": ["<script>PWNED</script>"]}}'
+    yield f'{{{sound}{{"citrus": 1}}, "PWNED": 1}}'
+    yield '{"hints": ["a quay", "b c", "d e"], "<script>PWNED</script>": 1}'
     yield '{"hints": ["http://example.test/PWNED", "b c", "d e"]}'
     yield '{"hints": ["' + "PWNED " * 20 + '", "b c", "d e"]}'
 
 
 def _marks(answer: Answer) -> list[str]:
-    """What an answer hands on that it must not, in the words of its brief."""
-    words = " ".join((*answer.brief.hints, *answer.brief.forbidden_ingredients, answer.brief.mood))
+    """What an answer hands on that it must not, in the words of its brief and its remarks."""
+    words = " ".join((*answer.brief.hints, *answer.brief.forbidden_ingredients, answer.brief.mood, *answer.remarks))
     return [mark for mark in _MARKS if mark in words]

@@ -53,11 +53,20 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "empty"), (" \n\t\u200b\x00\ud800", "empty"), ("가" * (LONGEST + 1), f"at most {LONGEST}")],
+    [
+        ("", "empty"),
+        (" \n\t\u200b\x00\ud800", "empty"),
+        ("가" * (LONGEST + 1), f"at most {LONGEST}"),
+        ("\ufdfa" * 300, "has 5400"),
+    ],
 )
 def test_a_wish_that_nobody_can_read_is_refused(text: str, reason: str) -> None:
     with pytest.raises(WishError, match=reason):
         normalised(text)
+
+
+def test_the_longest_wish_is_read() -> None:
+    assert normalised("가" * LONGEST) == "가" * LONGEST
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
@@ -84,6 +93,24 @@ def test_decomposed_korean_counts_as_it_is_read() -> None:
         ("rose allergy", False),
         ("under 50 dollars", False),
         ("notable and knowing", True),
+        ("green leaves", True),
+        ("a chateau in the north", True),
+        ("차분한 나무 향, 바닷가 산책", True),
+        ("I don\u2019t want rose", False),  # as a telephone writes it
+        ("I can't stand rose", False),
+        ("Rose isn't for me", False),
+        ("w/o rose", False),
+        ("anything other than rose", False),
+        ("lily instead of rose", False),
+        ("leave out the rose", False),
+        ("nothing with rose", False),
+        ("NO ROSE", False),
+        ("Allergic to rose", False),
+        ("장미는 넣지 마세요", False),
+        ("장미는 아니고 백합", False),
+        ("장미 대신 백합", False),
+        ("장미가 없는 향", False),
+        ("장미는 싫어요", False),
     ],
 )
 def test_a_wish_that_forbids_is_like_no_other(text: str, alike: bool) -> None:

@@ -26,7 +26,7 @@ from pytest_artisan.gates.ensemble import GATE
 from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.tables import Ensemble as Table
 from pytest_artisan.loopback import served
-from pytest_artisan.release.environments import Environment, EnvironmentTable
+from pytest_artisan.release.environments import Environment, EnvironmentTable, resolve
 from pytest_artisan.verdict.judge import Code, judge
 
 HERE = Project(Path(__file__).parents[1])
@@ -199,6 +199,13 @@ def test_an_environment_without_members_gives_no_evidence() -> None:
     project = Project(HERE.root, environment=Environment("stg", EnvironmentTable()))
     with pytest.raises(NoEvidence, match=r"stg: llm\.qwen_endpoint is not set"), evidence.members_of(project):
         pass
+
+
+@pytest.mark.parametrize("llm", [{}, {f"{name}_endpoint": "http://m.test/v1" for name in ("qwen", "mistral", "llama")}])
+def test_the_cache_of_an_environment_is_neither_believed_nor_written_to(llm: dict[str, Any]) -> None:
+    environment = resolve("dev", {"dev": {"llm": {**llm, "cache_url": "redis://cache.test"}}}, "pyproject.toml")
+    with evidence.members_of(Project(HERE.root, environment=environment)) as settings:
+        assert settings.cache_url is None
 
 
 def test_another_team_points_the_suite_at_its_own_members_by_configuration_alone(

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -76,17 +77,20 @@ def of_scenario(name: str, factory: Factory, project: Project) -> CheckEvidence:
 
 @contextmanager
 def members_of(project: Project) -> Iterator[EnsembleSettings]:
-    """The environment's members, or the local reference models on loopback; raises NoEvidence."""
+    """The environment's members, or the local reference models on loopback; raises NoEvidence.
+
+    Its cache is left alone: what an earlier run left there measures nobody, and a gate writes to no environment.
+    """
     environment = project.environment
     try:
         if environment.llm.qwen_endpoint is not None or environment.env != "dev":
-            yield settings_of(environment)
+            yield replace(settings_of(environment), cache_url=None)
         else:
             from pytest_artisan.ensemble.local.models import local_settings
             from pytest_artisan.ensemble.local.server import ModelServer
 
             with served(ModelServer()) as url:
-                yield settings_of(environment, local_settings(f"{url}/v1"))
+                yield replace(settings_of(environment, local_settings(f"{url}/v1")), cache_url=None)
     except SettingsError as error:
         raise NoEvidence(str(error)) from error
 

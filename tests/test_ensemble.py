@@ -53,11 +53,20 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "empty"), (" \n\t\u200b\x00\ud800", "empty"), ("가" * (LONGEST + 1), f"at most {LONGEST}")],
+    [
+        ("", "empty"),
+        (" \n\t\u200b\x00\ud800", "empty"),
+        ("가" * (LONGEST + 1), f"at most {LONGEST}"),
+        ("\ufdfa" * 300, "has 5400"),
+    ],
 )
 def test_a_wish_that_nobody_can_read_is_refused(text: str, reason: str) -> None:
     with pytest.raises(WishError, match=reason):
         normalised(text)
+
+
+def test_the_longest_wish_is_read() -> None:
+    assert normalised("가" * LONGEST) == "가" * LONGEST
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
@@ -84,6 +93,24 @@ def test_decomposed_korean_counts_as_it_is_read() -> None:
         ("rose allergy", False),
         ("under 50 dollars", False),
         ("notable and knowing", True),
+        ("green leaves", True),
+        ("a chateau in the north", True),
+        ("차분한 나무 향, 바닷가 산책", True),
+        ("I don\u2019t want rose", False),  # as a telephone writes it
+        ("I can't stand rose", False),
+        ("Rose isn't for me", False),
+        ("w/o rose", False),
+        ("anything other than rose", False),
+        ("lily instead of rose", False),
+        ("leave out the rose", False),
+        ("nothing with rose", False),
+        ("NO ROSE", False),
+        ("Allergic to rose", False),
+        ("장미는 넣지 마세요", False),
+        ("장미는 아니고 백합", False),
+        ("장미 대신 백합", False),
+        ("장미가 없는 향", False),
+        ("장미는 싫어요", False),
     ],
 )
 def test_a_wish_that_forbids_is_like_no_other(text: str, alike: bool) -> None:
@@ -124,6 +151,22 @@ def test_an_answer_is_taken_as_it_stands_or_not_at_all(content: str | None, repa
     with pytest.raises(SchemaFailure) if repaired is None else nullcontext():
         reply = read(WishBrief, completion)
         assert (reply.content.mood, reply.repaired) == ("fresh", repaired)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({**BRIEF, "<b>PWNED</b>": 1}, "answer: Extra inputs are not permitted"),
+        ({**BRIEF, "notes_preference": {"PWNED": 1}}, "answer.notes_preference: Input should be 'aldehydic'"),
+        ({**BRIEF, "mood": "PWNED"}, "answer.mood: Input should be 'calm'"),
+        ({**BRIEF, "forbidden_ingredients": ["rose", "<b>PWNED</b>"]}, "answer.forbidden_ingredients.1: String should"),
+    ],
+)
+def test_what_is_said_of_a_wrong_answer_quotes_nothing_of_it(content: dict[str, Any], told: str) -> None:
+    with pytest.raises(SchemaFailure) as raised:
+        read(WishBrief, Completion([Choice(Message(json.dumps(content)))]))
+    assert str(raised.value).startswith(told)
+    assert "PWNED" not in str(raised.value)
 
 
 @pytest.mark.parametrize("hints", [["ab", "cd"], ["ab"] * 3, ["ab", "AB", "cd"], ["a", "bc", "de"], ["x" * 49] * 3])
@@ -222,6 +265,51 @@ def test_whatever_an_endpoint_does_is_one_kind_of_error(
     assert "s3cret" not in str(raised.value)
     if isinstance(raised.value, Unavailable):
         assert (raised.value.passing, raised.value.wait) == (passing, wait)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 503 Busy\r\nRetry-After: Mon, 23 Nov 99999999999999999999 10:00:30 GMT\r\nDate: x\r\n\r\n",
+        b'HTTP/1.0 200 OK\r\n\r\n{"choices": [{"message": {"content": "\xff"}}]}',
+        b'HTTP/1.0 200 OK\r\n\r\n{"choices": [], "more": ' + b"[" * 100_000,
+        b"<script>PWNED</script>\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nPWNED",
+    ],
+    ids=["year", "no UTF-8", "deep", "no HTTP", "no gzip"],
+)
+def test_bytes_that_nobody_can_read_are_unavailable_and_not_quoted(reply: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            connection = Connection(Endpoint(f"http://127.0.0.1:{port}/v1", "primary"))
+            try:
+                await connection.post("chat/completions", {}, Completion, 10)
+            finally:
+                await connection.aclose()
+
+    with pytest.raises(Unavailable) as raised:
+        asyncio.run(ask())
+    assert "PWNED" not in str(raised.value)
+
+
+def test_a_key_that_no_header_can_carry_is_not_quoted() -> None:
+    async def ask(url: str) -> None:
+        connection = Connection(Endpoint(f"{url}/v1", "primary", "s3cret\n"))
+        try:
+            await connection.post("chat/completions", BODY, Completion, 10)
+        finally:
+            await connection.aclose()
+
+    with _members() as (_, url), pytest.raises(Unavailable) as raised:
+        asyncio.run(ask(url))
+    assert "s3cret" not in str(raised.value)
 
 
 def test_nobody_listening_is_unavailable_and_no_proxy_is_asked_for_what_is_on_this_machine(
@@ -371,6 +459,16 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         assert settings.members["primary"] == Endpoint("http://qwen.test/v1", "qwen3", "s3cret-key")
         assert [settings.members[role].url for role in ROLES] == list(ENDPOINTS.values())
         assert "s3cret-key" not in repr(settings)
+
+
+@pytest.mark.parametrize("key", ["s3cret\n", " s3cret", "s3\x00cret", "s3cr\u00e9t"])
+def test_a_key_with_a_line_break_is_refused_at_the_start_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("os.environ", {"LLM_KEY": key})
+    with pytest.raises(SettingsError, match=r"llm\.key_env: the variable holds what no header can") as raised:
+        settings_of(_environment("dev", **ENDPOINTS, key_env="LLM_KEY"))
+    assert "s3" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,16 @@ from pytest_artisan.gates.ensemble import GATE
 from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.tables import Ensemble as Table
 from pytest_artisan.loopback import served
-from pytest_artisan.release.environments import Environment, EnvironmentTable
+from pytest_artisan.release.environments import Environment, EnvironmentTable, resolve
 from pytest_artisan.verdict.judge import Code, judge
 
 HERE = Project(Path(__file__).parents[1])
 TABLE = Table(subject="pytest_artisan.ensemble.ensemble:Ensemble")
+LACKING = "answers that lack what their mode asks for"
 # What each drill has to be caught by.
 CAUGHT = {
     "hostile wishes, read": {"hostile wishes handed on"},
-    "golden wishes": {"schema failures", "wishes that the primary member did not answer", "understood"},
+    "golden wishes": {"schema failures", "wishes that the primary member did not answer", LACKING, "understood"},
     **{f"latency, {mode}": {f"{mode} p95"} for mode in ("fast", "balanced", "creative")},
 }
 
@@ -135,12 +137,13 @@ def test_a_sample_too_small_for_an_upper_bound_decides_nothing(
 @pytest.mark.parametrize(
     ("said", "caught"),
     [
-        ({"primary": Say(503)}, {"wishes that the primary member did not answer", "understood"}),
+        ({"primary": Say(503)}, {"wishes that the primary member did not answer", LACKING, "understood"}),
         (
             dict.fromkeys(("primary", "validator", "creative"), Say(503)),
-            {"calls of members", "wishes that the primary member did not answer", "understood"},
+            {"calls of members", "wishes that the primary member did not answer", LACKING, "understood"},
         ),
-        ({"validator": Say(content="{}")}, {"schema failures", "understood"}),
+        ({"validator": Say(503)}, {LACKING, "understood"}),
+        ({"validator": Say(content="{}")}, {"schema failures", LACKING, "understood"}),
         ({}, {"understood"}),
     ],
 )
@@ -156,6 +159,36 @@ def _golden(factory: Factory, settings: Any) -> CheckEvidence:
     return evidence.of_golden(factory, settings, TABLE, HERE)
 
 
+def test_a_member_that_is_gone_is_named_with_the_reason(told: tuple[Members, str]) -> None:
+    told[0].always["validator"] = Say(401)
+    shown = _golden(Ensemble, told_settings(told[1]))
+    assert shown.findings[0].rule == "incomplete"
+    assert shown.findings[0].message.startswith("validator: ")
+    assert any("validator: status 401 (" in finding.message for finding in shown.findings)
+
+
+@pytest.mark.parametrize("mode", ["balanced", "creative"])
+def test_the_time_of_answers_without_a_member_is_not_that_of_the_mode(told: tuple[Members, str], mode: Any) -> None:
+    told[0].down("validator" if mode == "balanced" else "creative")
+    shown = evidence.of_latency(Ensemble, told_settings(told[1]), mode, TABLE, ManualClock())
+    assert broken(shown) == {f"{mode} answers that not all members of the mode gave"}
+
+
+class _Distorting(Ensemble):
+    """What its members said is sound; what it makes of it is not."""
+
+    async def answer(self, wish: str, mode: Any = None) -> Any:
+        answer = await super().answer(wish, mode)
+        weights = {family: weight * 100 for family, weight in answer.brief.notes_preference.items()}
+        return replace(answer, brief=answer.brief.model_copy(update={"notes_preference": weights}))
+
+
+def test_a_brief_that_the_ensemble_spoils_is_out_of_the_schema(told: tuple[Members, str]) -> None:
+    assert "briefs out of the schema" in broken(_golden(_Distorting, told_settings(told[1])))
+    for scenario in ("hostile wishes", "pipeline"):
+        assert broken(evidence.of_scenario(scenario, _Distorting, HERE)) == {f"{scenario}: faults"}
+
+
 def test_an_ensemble_that_tells_nobody_about_its_calls_has_no_evidence(told: tuple[Members, str]) -> None:
     def silent(settings: Any, *, clock: Any, observer: Any) -> Ensemble:
         return Ensemble(settings, clock=clock)
@@ -167,6 +200,13 @@ def test_an_environment_without_members_gives_no_evidence() -> None:
     project = Project(HERE.root, environment=Environment("stg", EnvironmentTable()))
     with pytest.raises(NoEvidence, match=r"stg: llm\.qwen_endpoint is not set"), evidence.members_of(project):
         pass
+
+
+@pytest.mark.parametrize("llm", [{}, {f"{name}_endpoint": "http://m.test/v1" for name in ("qwen", "mistral", "llama")}])
+def test_the_cache_of_an_environment_is_neither_believed_nor_written_to(llm: dict[str, Any]) -> None:
+    environment = resolve("dev", {"dev": {"llm": {**llm, "cache_url": "redis://cache.test"}}}, "pyproject.toml")
+    with evidence.members_of(Project(HERE.root, environment=environment)) as settings:
+        assert settings.cache_url is None
 
 
 def test_another_team_points_the_suite_at_its_own_members_by_configuration_alone(

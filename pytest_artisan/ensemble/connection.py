@@ -76,9 +76,12 @@ class Connection:
                 return msgspec.json.decode(await self._read(path, body), type=kind)
         except TimeoutError:
             raise Late(f"no answer within {seconds:.3g} s") from None
+        except httpx2.ProtocolError as error:
+            # Without its text, which quotes what was sent, the key too, or what came back.
+            raise Unavailable(type(error).__name__) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from None
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Unavailable(f"what it answered is not of its API: {error}") from None
 
     async def _read(self, path: str, body: dict[str, Any]) -> bytes:
@@ -113,5 +116,5 @@ def _retry_after(headers: httpx2.Headers) -> float:
         return float(asked)
     try:
         return max((parsedate_to_datetime(asked) - parsedate_to_datetime(headers["Date"])).total_seconds(), 0.0)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return 0.0

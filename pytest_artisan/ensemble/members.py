@@ -70,5 +70,7 @@ def read(kind: type[Asked], completion: Completion) -> Reply[Asked]:
         return Reply(kind.model_validate_json(text[text.find("{") : text.rfind("}") + 1]), repaired=True)
     except ValidationError as error:
         [first, *_] = error.errors(include_input=False, include_url=False)
-        place = ".".join(map(str, first["loc"]))
-        raise SchemaFailure(one_line(f"{place or 'answer'}: {first['msg']}")) from None
+        # Only names of ours: a remark carries this to whoever asked, and a member can name a key as it likes.
+        known = {"answer", *kind.model_fields}
+        place = ".".join(str(part) for part in ("answer", *first["loc"]) if part in known or isinstance(part, int))
+        raise SchemaFailure(one_line(f"{place}: {first['msg']}")) from None

@@ -51,6 +51,9 @@ def settings_of(environment: Environment, local: EnsembleSettings | None = None)
             key = environment.secrets["llm.key_env"].reveal()
         except LookupError as error:
             raise SettingsError(f"llm.key_env: {error}") from None
+        if not (key.isascii() and key.isprintable() and key == key.strip()):
+            # Else the client would refuse it in each request, with the key in its error.
+            raise SettingsError("llm.key_env: the variable holds what no header can, such as a line break at its end")
     members: Mapping[Role, Endpoint]
     embedding = None
     if llm.qwen_endpoint is not None:

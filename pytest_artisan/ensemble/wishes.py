@@ -23,19 +23,27 @@ _UNSEEN = re.compile(
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 # A small word, or a figure, that turns the meaning of a wish which is otherwise alike.
 _TURNING = re.compile(
-    r"\d|\b(?:no|not|non|nor|never|without|free|less|avoid\w*|except|but|only|don'?t|hate\w*|dislike\w*|allerg\w*)\b"
-    r"|빼|없|말고|말아|제외|알레르|알러지|싫|않|안 |못|금지|피하|줄여|덜|프리|민감",
+    r"\d|\w['\u2019]t\b|\b(?:no|not|non|nor|none|nothing|neither|never|cannot|[cd]ant|dont|wont|zero|minus|without|w/o|free"
+    r"|less|avoid\w*|exclud\w*|except\w*|omit\w*|remov\w*|skip\w*|leav(?:e|ing)|but|only|other|instead|rather"
+    r"|hat(?:e|es|ed|ing)|dislik\w*|allerg\w*|intoleran\w*|sensitiv\w*)\b"
+    r"|빼|없|말고|말아|지 ?마|아니|대신|제외|알레르|알러지|싫|않|안 |못|금지|피하|피해|줄여|덜|프리|민감|거부",
     re.IGNORECASE,
 )
 
 
 def normalised(wish: str) -> str:
     """The wish without what nobody sees, in one form of what looks alike. Raises WishError where nothing is left."""
-    if len(wish) > LONGEST:
-        raise WishError(f"a wish has at most {LONGEST} characters; this one has {len(wish)}")
+    _bounded(wish)
     text = " ".join(unicodedata.normalize("NFKC", _UNSEEN.sub(" ", wish)).split())
     if not text:
         raise WishError("the wish is empty")
+    # Again: in that form, one character can become 18.
+    return _bounded(text)
+
+
+def _bounded(text: str) -> str:
+    if len(text) > LONGEST:
+        raise WishError(f"a wish has at most {LONGEST} characters; this one has {len(text)}")
     return text
 
 

@@ -47,8 +47,9 @@ async def pipeline(rig: Rig, expect: Expect) -> None:
         for mode in MODES:
             answer = await ensemble.answer(f"a wish, {mode}", mode)
             brief = answer.brief
-            mood = (BRIEF if mode == "fast" else CHECKED)["mood"]
-            expect(f"{mode}: mood {brief.mood}, not {mood}", brief.mood == mood)
+            for field, said in (BRIEF if mode == "fast" else {**CHECKED, "allergen_ceiling": 40}).items():
+                given = getattr(brief, field)
+                expect(f"{mode}: {field} {given}, not {said}", field == "forbidden_ingredients" or given == said)
             wanted = HINTS if mode == "creative" else []
             expect(f"{mode}: hints {brief.hints}, not {wanted}", list(brief.hints) == wanted)
             expect(f"{mode}: forgets what the wish forbids", "Rose oil" in brief.forbidden_ingredients)
@@ -60,6 +61,9 @@ async def pipeline(rig: Rig, expect: Expect) -> None:
         shown = [asked.brief for asked in rig.members.asked if asked.task == "check"]
         seen = all(brief is not None and brief["mood"] == BRIEF["mood"] for brief in shown)
         expect("the validator does not see the brief that it checks", bool(shown) and seen)
+        rig.members.scripts["validator"].append(Say(content=json.dumps({**CHECKED, "allergen_ceiling": 20})))
+        answer = await ensemble.answer("a wish of somebody with allergies", "balanced")
+        expect("a lower allergen ceiling of the validator does not count", answer.brief.allergen_ceiling == 20)
         rig.members.always["validator"] = Say(503)
         answer = await ensemble.answer("a wish that nobody checks", "balanced")
         expect("a missing check is not remarked upon", bool(answer.remarks) and answer.brief.mood == BRIEF["mood"])

@@ -26,8 +26,19 @@ BRIEF = {
     "season": "summer",
     "notes_preference": {"citrus": 0.9, "green": 0.4},
     "forbidden_ingredients": ["Rose oil"],
+    "allergen_ceiling": 40,
 }
-CHECKED = {**BRIEF, "mood": "elegant", "forbidden_ingredients": ["Coumarin"]}
+CHECKED = {
+    **BRIEF,
+    "mood": "elegant",
+    "season": "autumn",
+    "notes_preference": {"woody": 0.8},
+    "forbidden_ingredients": ["Coumarin"],
+    "budget_tier": "premium",
+    "target_profile": "women",
+    "product_category": "candle",
+    "allergen_ceiling": 60,
+}
 HINTS = ["morning on the quay", "wet stone", "a cut lime"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 import msgspec
+from pydantic import ValidationError
 
 from pytest_artisan.ensemble.answers import MODES, Answer, Outcome, WishError
 from pytest_artisan.ensemble.briefs import WishBrief
@@ -57,6 +58,14 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+def keeps_schema(brief: object) -> bool:
+    """Whether a brief is one: what members said was checked, and an ensemble may have changed it since."""
+    try:
+        return isinstance(brief, WishBrief) and bool(WishBrief.model_validate(dict(brief)))
+    except ValidationError:
+        return False
+
+
 def golden() -> tuple[Wish, ...]:
     """The packaged wishes, half of them Korean."""
     text = files(__package__).joinpath("wishes.toml").read_text(encoding="utf-8")
@@ -71,6 +80,7 @@ async def hostile(rig: Rig, expect: Expect) -> None:
                 answer = await ensemble.answer(wish, mode)
                 expect(f"{wish[:60]!r}, {mode}: {answer.outcome}", answer.outcome in (Outcome.RAW, Outcome.CACHED))
                 expect(f"{wish[:60]!r}, {mode}: handed on", not marks(answer))
+                expect(f"{wish[:60]!r}, {mode}: out of the schema", keeps_schema(answer.brief))
         for wish in _UNREADABLE:
             asked = len(rig.members.asked)
             try:
@@ -89,6 +99,11 @@ async def hostile(rig: Rig, expect: Expect) -> None:
             answer = await ensemble.answer(f"a member says {content[:60]}", "creative")
             expect(f"a member says {content[:60]!r}: it is handed on", not marks(answer))
             expect(f"a member says {content[:60]!r}: not counted", rig.heard.schema_failures >= before + 2)
+        rig.members.always.clear()
+        for content in _injected():
+            rig.members.always["validator"] = Say(content=content)
+            answer = await ensemble.answer(f"the validator says {content[:60]}", "balanced")
+            expect(f"the validator says {content[:60]!r}: it is handed on", not marks(answer))
 
 
 def _injected() -> Iterable[str]:
@@ -101,11 +116,13 @@ def _injected() -> Iterable[str]:
     yield f"{{{sound}{{}}}}"
     yield f'{{{sound}{{"PWNED": 1}}}}'
     yield f'{{{sound}{{"citrus": 1}}, "forbidden_ingredients": ["<script>PWNED</script>"]}}'
+    yield f'{{{sound}{{"citrus": 1}}, "PWNED": 1}}'
+    yield '{"hints": ["a quay", "b c", "d e"], "<script>PWNED</script>": 1}'
     yield '{"hints": ["http://example.test/PWNED", "b c", "d e"]}'
     yield '{"hints": ["' + "PWNED " * 20 + '", "b c", "d e"]}'
 
 
 def marks(answer: Answer) -> list[str]:
-    """What an answer hands on that it must not, in the words of its brief."""
-    words = " ".join((*answer.brief.hints, *answer.brief.forbidden_ingredients, answer.brief.mood))
+    """What an answer hands on that it must not, in the words of its brief and its remarks."""
+    words = " ".join((*answer.brief.hints, *answer.brief.forbidden_ingredients, answer.brief.mood, *answer.remarks))
     return [mark for mark in _MARKS if mark in words]

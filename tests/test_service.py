@@ -14,10 +14,12 @@ import httpx2
 import pytest
 from service_by_stub import Stub
 
-from pytest_artisan.ensemble.answers import Answer, CallOutcome, Outcome
+from pytest_artisan.ensemble.answers import ROLES, Answer, CallOutcome, Outcome
+from pytest_artisan.ensemble.breaker import PAUSE_S
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, WishBrief
 from pytest_artisan.fragrance.ingredients import load_catalogue
 from pytest_artisan.fragrance.limits import allergen_declarations, violations
+from pytest_artisan.gates.briefing.rig import ManualClock
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.contract import Dna
 from pytest_artisan.service.creation import PRODUCTS, Creation
@@ -262,6 +264,22 @@ def test_an_option_that_was_not_offered_and_a_database_that_is_gone(house: House
 
     house.ask(calls)
     assert house.value("artisan_breaker_state", member="primary") == 2
+
+
+def test_members_that_may_be_asked_again_are_reached(house: House) -> None:
+    clock = ManualClock()
+    observer = MetricsObserver(house.metrics, clock)
+    for member in ROLES:
+        assert observer.reached()
+        observer.breaker(member, "open")
+    assert not observer.reached()
+    clock.time += PAUSE_S
+    assert observer.reached(), "who sends requests only to what is ready would never send one again"
+    for member in ROLES:
+        observer.breaker(member, "half-open")
+        assert observer.reached()
+        observer.breaker(member, "open")
+    assert not observer.reached()
 
 
 def test_health_answers_while_a_formula_evolves(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,13 +91,23 @@ def test_signals_end_it_quietly(stubbed: Path, number: int, status: int, told: b
     assert [path.name for path in (stubbed / ".artisan").glob("*.db")] == ["artisan-dev.db"]
 
 
-@pytest.mark.parametrize("fault", ["port", "database"])
-def test_a_port_that_is_taken_and_a_bad_database_are_told_in_one_line(stubbed: Path, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "database", "told"),
+    [
+        ("port", "no address", "in use"),
+        ("database", "no address", "URL can not be read"),
+        ("memory", "sqlite://", "give it a file"),
+        ("memory", "sqlite:///:memory:", "give it a file"),
+    ],
+)
+def test_a_port_that_is_taken_and_a_bad_database_are_told_in_one_line(
+    stubbed: Path, fault: str, database: str, told: str
+) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         with bound() as taken:
             port = taken.getsockname()[1] if fault == "port" else 0
-            with pytest.raises(SettingsError, match="in use" if fault == "port" else "URL can not be read"):
-                serve(Serving("127.0.0.1", port, 1, "no address", "stg"))
+            with pytest.raises(SettingsError, match=told):
+                serve(Serving("127.0.0.1", port, 1, database, "stg"))
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -47,6 +47,11 @@ class DatabaseStore:
             shown = address.set(query={}).render_as_string(hide_password=True)
             raise StoreError(f"database {shown}: {cause}") from None
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is SQLite's without a file, which every thread has for itself."""
+        return self._engine.dialect.name == "sqlite" and self._engine.url.database in (None, "", ":memory:")
+
     def close(self) -> None:
         self._engine.dispose()
 

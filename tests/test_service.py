@@ -19,10 +19,11 @@ from pytest_artisan.ensemble.breaker import PAUSE_S
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, WishBrief
 from pytest_artisan.fragrance.ingredients import load_catalogue
 from pytest_artisan.fragrance.limits import allergen_declarations, violations
+from pytest_artisan.fragrance.objectives import price_of
 from pytest_artisan.gates.briefing.rig import ManualClock
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.contract import Dna
-from pytest_artisan.service.creation import PRODUCTS, Creation
+from pytest_artisan.service.creation import DEAREST, PRODUCTS, Creation
 from pytest_artisan.service.metrics import Metrics, MetricsObserver
 from pytest_artisan.service.snapshot import snapshot_of
 from pytest_artisan.service.store import DatabaseStore
@@ -170,6 +171,23 @@ def test_a_brief_is_kept_or_a_remark_says_what_is_not(
         if wish.forbidden_ingredients:
             assert load_catalogue().find("Linalool").cas not in composition
             assert dna["remarks"] == ["forbidden ingredient not known: unobtainium"]
+
+    house.ask(calls)
+
+
+def test_an_option_tells_what_it_does_not_keep_of_the_brief(house: House) -> None:
+    wish = house.stub.brief = brief(allergen_ceiling=2.0, notes_preference={"citrus": 1.0}, budget_tier="economy")
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client, "as the stub says")
+        offered = (await client.post(OPTIONS, json={"dna": dna["id"], "count": 8})).json()["options"]
+        for option in offered:
+            composition = {part["cas"]: part["per_cent"] for part in option["composition"]}
+            allergens = sum(allergen_declarations(composition, load_catalogue(), PRODUCTS["perfume"]).values())
+            dear = price_of(option["objectives"]["cost"]) > DEAREST["economy"]
+            kinds = ["allergens"] * (allergens > wish.allergen_ceiling) + ["budget"] * dear
+            assert [remark.split(":")[0] for remark in option["remarks"]] == kinds
+        assert any(option["remarks"] for option in offered)
 
     house.ask(calls)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from pytest_artisan.ensemble.answers import Answer
@@ -86,6 +86,15 @@ class Creation:
         shares = sorted(composition.items(), key=lambda part: (-part[1], part[0]))
         return tuple(Part(cas=cas, name=self._catalogue.by_cas(cas).name, per_cent=share) for cas, share in shares)
 
+    def remarks_on(self, composition: Mapping[str, float], objectives: JudgedBy, wish: WishBrief) -> Iterator[str]:
+        """What a brief asks for and a formula does not keep."""
+        allergens = self._allergens(wish, composition)
+        if allergens > wish.allergen_ceiling:
+            yield f"allergens: {allergens:.4g} % of the product, above the ceiling of {wish.allergen_ceiling:.4g} %"
+        price, dearest = price_of(objectives.cost), DEAREST[wish.budget_tier]
+        if price > dearest:
+            yield f"budget: {price:.4g} USD a kilogram, above the {dearest:.4g} USD of the tier {wish.budget_tier}"
+
     def _evolved(self, wish: WishBrief) -> Formula:
         brief, _ = self.brief_of(wish)
         front = evolve(brief, self._catalogue, seed=_SEED, generations=GENERATIONS)
@@ -109,20 +118,10 @@ class Creation:
         )
 
     def _dna(self, answer: Answer, id: str, composition: tuple[Part, ...], objectives: JudgedBy) -> Dna:
-        """What was asked for and is not so follows from brief and formula alone."""
         wish = answer.brief
         _, unknown = self.brief_of(wish)
         remarks = [*answer.remarks, *(f"forbidden ingredient not known: {name}" for name in unknown)]
-        allergens = self._allergens(wish, {part.cas: part.per_cent for part in composition})
-        if allergens > wish.allergen_ceiling:
-            remarks.append(
-                f"allergens: {allergens:.4g} % of the product, above the ceiling of {wish.allergen_ceiling:.4g} %"
-            )
-        price, dearest = price_of(objectives.cost), DEAREST[wish.budget_tier]
-        if price > dearest:
-            remarks.append(
-                f"budget: {price:.4g} USD a kilogram, above the {dearest:.4g} USD of the tier {wish.budget_tier}"
-            )
+        remarks += self.remarks_on({part.cas: part.per_cent for part in composition}, objectives, wish)
         return Dna(
             id=id,
             brief=wish,

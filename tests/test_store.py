@@ -119,6 +119,17 @@ def test_a_new_database_needs_no_alembic_and_one_from_the_future_is_told_in_one_
     assert revision_of(url) == "9999"
 
 
+def test_a_database_that_was_downgraded_to_its_base_is_an_empty_one(url: str) -> None:
+    DatabaseStore(url).close()
+    engine = sql.create_engine(url)
+    with engine.begin() as connection:
+        command.downgrade(config_of(connection), "base")
+    engine.dispose()
+    assert revision_of(url) is None
+    DatabaseStore(url).close()
+    assert revision_of(url) == HEAD
+
+
 def test_alembic_finds_the_environments_database(project_folder: Path) -> None:
     environment = {**os.environ, "ARTISAN_ENV": "stg", "PYTHONPATH": str(ROOT)}
     alembic = [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head"]

@@ -91,6 +91,17 @@ def test_signals_end_it_quietly(stubbed: Path, number: int, status: int, told: b
     assert [path.name for path in (stubbed / ".artisan").glob("*.db")] == ["artisan-dev.db"]
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_in_a_terminal_is_told_once(stubbed: Path, workers: str) -> None:
+    command = [sys.executable, SCRIPT, "serve", "--port", "0", "--workers", workers]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"artisan at http://127.0.0.1:")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=15) == (b"", b"artisan: interrupted\n")
+    assert process.returncode == 130
+
+
 @pytest.mark.parametrize(
     ("fault", "database", "told"),
     [

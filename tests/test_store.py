@@ -204,6 +204,17 @@ def test_a_checkpoint_is_never_replaced_by_one_that_has_learnt_less(url: str) ->
         store.close()
 
 
+def test_a_connection_that_the_server_has_closed_is_made_anew(url: str) -> None:
+    store = DatabaseStore(url)
+    pooled = store._engine.raw_connection()
+    behind = pooled.driver_connection
+    pooled.close()
+    assert behind is not None
+    behind.close()
+    store.check()
+    store.close()
+
+
 class Overtaken(DatabaseStore):
     """A store beside which another process makes an experiment between the count and the insert."""
 

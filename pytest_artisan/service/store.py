@@ -29,7 +29,8 @@ class DatabaseStore:
     def __init__(self, url: str | sql.URL) -> None:
         try:
             address = sql.make_url(url)
-            self._engine = sql.create_engine(address)
+            # A server that was started again has closed what the pool still holds: no request is to fail for it.
+            self._engine = sql.create_engine(address, pool_pre_ping=True)
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _write_ahead)
             prepare(self._engine)

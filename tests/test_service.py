@@ -20,6 +20,7 @@ from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, WishBrief
 from pytest_artisan.fragrance.ingredients import load_catalogue
 from pytest_artisan.fragrance.limits import allergen_declarations, violations
 from pytest_artisan.fragrance.objectives import price_of
+from pytest_artisan.fragrance.standards import packaged_standards
 from pytest_artisan.gates.briefing.rig import ManualClock
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.contract import Dna
@@ -171,6 +172,26 @@ def test_a_brief_is_kept_or_a_remark_says_what_is_not(
         if wish.forbidden_ingredients:
             assert load_catalogue().find("Linalool").cas not in composition
             assert dna["remarks"] == ["forbidden ingredient not known: unobtainium"]
+
+    house.ask(calls)
+
+
+def test_a_natural_material_that_holds_a_forbidden_one_is_told(house: House) -> None:
+    house.stub.brief = brief(forbidden_ingredients=("Citral", "Limonene"), notes_preference={"citrus": 1.0})
+    catalogue, constituents = load_catalogue(), packaged_standards().constituents
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client, "as the stub says")
+        offered = (await client.post(OPTIONS, json={"dna": dna["id"]})).json()["options"]
+        for formula in (dna, *offered):
+            held = {
+                f"forbidden ingredient {name}: a constituent of {part['name']}"
+                for part in formula["composition"]
+                for name in ("Citral", "Limonene")
+                if catalogue.find(name).cas in constituents.get(part["cas"], {})
+            }
+            assert {remark for remark in formula["remarks"] if remark.startswith("forbidden")} == held
+        assert any("a constituent of" in remark for remark in (*dna["remarks"], *offered[0]["remarks"]))
 
     house.ask(calls)
 

@@ -14,6 +14,7 @@ from pytest_artisan.fragrance.formula import Formula
 from pytest_artisan.fragrance.ingredients import Catalogue, UnknownMaterial, load_catalogue
 from pytest_artisan.fragrance.limits import Product, allergen_declarations
 from pytest_artisan.fragrance.objectives import price_of
+from pytest_artisan.fragrance.standards import packaged_standards
 from pytest_artisan.service.contract import Dna, JudgedBy, Part
 from pytest_artisan.service.snapshot import catalogue_digest, digest
 from pytest_artisan.service.store import DatabaseStore
@@ -87,7 +88,15 @@ class Creation:
         return tuple(Part(cas=cas, name=self._catalogue.by_cas(cas).name, per_cent=share) for cas, share in shares)
 
     def remarks_on(self, composition: Mapping[str, float], objectives: JudgedBy, wish: WishBrief) -> Iterator[str]:
-        """What a brief asks for and a formula does not keep."""
+        """What a brief asks for and a formula does not keep.
+
+        A material that is forbidden is no part of it, and may yet be in a natural one: who is allergic has to know.
+        """
+        without = self.brief_of(wish)[0].without
+        for natural, constituents in packaged_standards().constituents.items():
+            for cas in sorted(without & constituents.keys()) if natural in composition else ():
+                forbidden, whole = self._catalogue.by_cas(cas).name, self._catalogue.by_cas(natural).name
+                yield f"forbidden ingredient {forbidden}: a constituent of {whole}"
         allergens = self._allergens(wish, composition)
         if allergens > wish.allergen_ceiling:
             yield f"allergens: {allergens:.4g} % of the product, above the ceiling of {wish.allergen_ceiling:.4g} %"

@@ -14,13 +14,17 @@ import httpx2
 import pytest
 from service_by_stub import Stub
 
-from pytest_artisan.ensemble.answers import Answer, CallOutcome, Outcome
+from pytest_artisan.ensemble.answers import ROLES, Answer, CallOutcome, Outcome
+from pytest_artisan.ensemble.breaker import PAUSE_S
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, WishBrief
 from pytest_artisan.fragrance.ingredients import load_catalogue
 from pytest_artisan.fragrance.limits import allergen_declarations, violations
+from pytest_artisan.fragrance.objectives import price_of
+from pytest_artisan.fragrance.standards import packaged_standards
+from pytest_artisan.gates.briefing.rig import ManualClock
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.contract import Dna
-from pytest_artisan.service.creation import PRODUCTS, Creation
+from pytest_artisan.service.creation import DEAREST, PRODUCTS, Creation
 from pytest_artisan.service.metrics import Metrics, MetricsObserver
 from pytest_artisan.service.snapshot import snapshot_of
 from pytest_artisan.service.store import DatabaseStore
@@ -172,6 +176,43 @@ def test_a_brief_is_kept_or_a_remark_says_what_is_not(
     house.ask(calls)
 
 
+def test_a_natural_material_that_holds_a_forbidden_one_is_told(house: House) -> None:
+    house.stub.brief = brief(forbidden_ingredients=("Citral", "Limonene"), notes_preference={"citrus": 1.0})
+    catalogue, constituents = load_catalogue(), packaged_standards().constituents
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client, "as the stub says")
+        offered = (await client.post(OPTIONS, json={"dna": dna["id"]})).json()["options"]
+        for formula in (dna, *offered):
+            held = {
+                f"forbidden ingredient {name}: a constituent of {part['name']}"
+                for part in formula["composition"]
+                for name in ("Citral", "Limonene")
+                if catalogue.find(name).cas in constituents.get(part["cas"], {})
+            }
+            assert {remark for remark in formula["remarks"] if remark.startswith("forbidden")} == held
+        assert any("a constituent of" in remark for remark in (*dna["remarks"], *offered[0]["remarks"]))
+
+    house.ask(calls)
+
+
+def test_an_option_tells_what_it_does_not_keep_of_the_brief(house: House) -> None:
+    wish = house.stub.brief = brief(allergen_ceiling=2.0, notes_preference={"citrus": 1.0}, budget_tier="economy")
+
+    async def calls(client: httpx2.AsyncClient) -> None:
+        dna = await created(client, "as the stub says")
+        offered = (await client.post(OPTIONS, json={"dna": dna["id"], "count": 8})).json()["options"]
+        for option in offered:
+            composition = {part["cas"]: part["per_cent"] for part in option["composition"]}
+            allergens = sum(allergen_declarations(composition, load_catalogue(), PRODUCTS["perfume"]).values())
+            dear = price_of(option["objectives"]["cost"]) > DEAREST["economy"]
+            kinds = ["allergens"] * (allergens > wish.allergen_ceiling) + ["budget"] * dear
+            assert [remark.split(":")[0] for remark in option["remarks"]] == kinds
+        assert any(option["remarks"] for option in offered)
+
+    house.ask(calls)
+
+
 def test_what_the_limits_leave_no_formula_for_is_not_possible(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_artisan.service.creation.evolve", lambda *_, **__: ())
 
@@ -262,6 +303,22 @@ def test_an_option_that_was_not_offered_and_a_database_that_is_gone(house: House
 
     house.ask(calls)
     assert house.value("artisan_breaker_state", member="primary") == 2
+
+
+def test_members_that_may_be_asked_again_are_reached(house: House) -> None:
+    clock = ManualClock()
+    observer = MetricsObserver(house.metrics, clock)
+    for member in ROLES:
+        assert observer.reached()
+        observer.breaker(member, "open")
+    assert not observer.reached()
+    clock.time += PAUSE_S
+    assert observer.reached(), "who sends requests only to what is ready would never send one again"
+    for member in ROLES:
+        observer.breaker(member, "half-open")
+        assert observer.reached()
+        observer.breaker(member, "open")
+    assert not observer.reached()
 
 
 def test_health_answers_while_a_formula_evolves(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

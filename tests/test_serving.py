@@ -91,13 +91,34 @@ def test_signals_end_it_quietly(stubbed: Path, number: int, status: int, told: b
     assert [path.name for path in (stubbed / ".artisan").glob("*.db")] == ["artisan-dev.db"]
 
 
-@pytest.mark.parametrize("fault", ["port", "database"])
-def test_a_port_that_is_taken_and_a_bad_database_are_told_in_one_line(stubbed: Path, fault: str) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_in_a_terminal_is_told_once(stubbed: Path, workers: str) -> None:
+    command = [sys.executable, SCRIPT, "serve", "--port", "0", "--workers", workers]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"artisan at http://127.0.0.1:")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=15) == (b"", b"artisan: interrupted\n")
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("fault", "database", "told"),
+    [
+        ("port", "no address", "in use"),
+        ("database", "no address", "URL can not be read"),
+        ("memory", "sqlite://", "give it a file"),
+        ("memory", "sqlite:///:memory:", "give it a file"),
+    ],
+)
+def test_a_port_that_is_taken_and_a_bad_database_are_told_in_one_line(
+    stubbed: Path, fault: str, database: str, told: str
+) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         with bound() as taken:
             port = taken.getsockname()[1] if fault == "port" else 0
-            with pytest.raises(SettingsError, match="in use" if fault == "port" else "URL can not be read"):
-                serve(Serving("127.0.0.1", port, 1, "no address", "stg"))
+            with pytest.raises(SettingsError, match=told):
+                serve(Serving("127.0.0.1", port, 1, database, "stg"))
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import msgspec
 import pytest
@@ -118,6 +119,17 @@ def test_a_new_database_needs_no_alembic_and_one_from_the_future_is_told_in_one_
     assert revision_of(url) == "9999"
 
 
+def test_a_database_that_was_downgraded_to_its_base_is_an_empty_one(url: str) -> None:
+    DatabaseStore(url).close()
+    engine = sql.create_engine(url)
+    with engine.begin() as connection:
+        command.downgrade(config_of(connection), "base")
+    engine.dispose()
+    assert revision_of(url) is None
+    DatabaseStore(url).close()
+    assert revision_of(url) == HEAD
+
+
 def test_alembic_finds_the_environments_database(project_folder: Path) -> None:
     environment = {**os.environ, "ARTISAN_ENV": "stg", "PYTHONPATH": str(ROOT)}
     alembic = [sys.executable, "-m", "alembic", "-c", str(ROOT / "alembic.ini"), "upgrade", "head"]
@@ -145,6 +157,21 @@ def test_a_server_is_reached_by_its_secret(project_folder: Path) -> None:
     with pytest.raises(StoreError, match=r"its driver psycopg\w* does not come with this package") as raised:
         DatabaseStore(address)
     assert "p@ss" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql+psycopg://u:hunter2@db:hunter2@db/a", "its port, or an option of it, is no number"),
+        ("sqlite:///a?timeout=hunter2", "its port, or an option of it, is no number"),
+        ("postgresql+psycopg://127.0.0.1:1/a?password=hunter2", "database postgresql+psycopg://127.0.0.1:1/a: "),
+    ],
+)
+def test_what_a_url_can_not_be_opened_for_is_told_without_its_secrets(url: str, told: str) -> None:
+    with pytest.raises(StoreError) as raised:
+        DatabaseStore(url)
+    assert told in str(raised.value)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_processes_that_open_an_empty_database_at_once_make_it_once(url: str) -> None:
@@ -177,6 +204,17 @@ def test_a_checkpoint_is_never_replaced_by_one_that_has_learnt_less(url: str) ->
         store.close()
 
 
+def test_a_connection_that_the_server_has_closed_is_made_anew(url: str) -> None:
+    store = DatabaseStore(url)
+    pooled = store._engine.raw_connection()
+    behind = pooled.driver_connection
+    pooled.close()
+    assert behind is not None
+    behind.close()
+    store.check()
+    store.close()
+
+
 class Overtaken(DatabaseStore):
     """A store beside which another process makes an experiment between the count and the insert."""
 
@@ -191,6 +229,27 @@ def test_an_experiments_number_that_another_process_took_is_followed_by_the_next
     experiment = Refinement(store).options(DNA, HOUSE_BRIEF)
     assert experiment.id.endswith("-1")
     assert msgspec.json.decode(store.experiment(experiment.id), type=Experiment) == experiment
+    store.close()
+
+
+def test_on_a_server_feedback_is_numbered_in_the_order_in_which_it_can_be_seen(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, told = DatabaseStore(url), list[str]()
+    store.add_experiment("a", "a-0", b"")
+
+    def hear(*event: Any) -> tuple[str, Any]:
+        told.append(event[2])
+        # SQLite, which stands in for the server, has one writer at a time and no such statement.
+        return ("SELECT 1" if event[2].startswith("LOCK") else event[2]), event[3]
+
+    sql.event.listen(store._engine, "before_cursor_execute", hear, retval=True)
+    monkeypatch.setattr(store._engine.dialect, "name", "postgresql")
+    store.add_feedback("a-0", b"")
+    assert [statement.split(" (")[0] for statement in told] == [
+        "LOCK TABLE feedback IN SHARE ROW EXCLUSIVE MODE",
+        "INSERT INTO feedback",
+    ]
     store.close()
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Path, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from pytest_artisan.ensemble.answers import ROLES, Answering, Outcome, WishError
+from pytest_artisan.ensemble.answers import Answering, Outcome, WishError
 from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.fragrance.evolution import NotPossible
 from pytest_artisan.service.contract import (
@@ -111,7 +111,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
             store = True
         except SQLAlchemyError:
             store = False
-        members = any(service.observer.breakers[role] != "open" for role in ROLES)
+        members = service.observer.reached()
         checks = Checks(store="ok" if store else "unavailable", members="ok" if members else "unavailable")
         ready = Ready(status="ok" if store and members else "unavailable", checks=checks)
         return Response(ready.model_dump_json(), 200 if store and members else 503, media_type=_JSON)

@@ -35,8 +35,9 @@ class Child:
     ) -> None:
         self._line = re.compile(rf"{name} at (http://[^\s:]+:\d+[^\s:]*)")
         self._name = name
+        # In a group of its own: Ctrl-C reaches the process in front of a terminal alone, which then ends this one.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pass_fds=sockets
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pass_fds=sockets, process_group=0
         )
         assert self._process.stdin is not None
         self._process.stdin.write(first.encode())

@@ -91,12 +91,16 @@ class Dna(_Body):
 
 
 class OfferedOption(_Body):
-    """A formula on offer; `points`: from 0 to about 100, what it is expected to be worth."""
+    """A formula on offer.
+
+    `points`: from 0 to about 100, what it is expected to be worth; `remarks`: what the brief asks for and is not so.
+    """
 
     id: str
     composition: tuple[Part, ...]
     objectives: JudgedBy
     points: float
+    remarks: tuple[str, ...]
 
 
 class Options(_Body):

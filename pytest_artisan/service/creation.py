@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from pytest_artisan.ensemble.answers import Answer
@@ -14,6 +14,7 @@ from pytest_artisan.fragrance.formula import Formula
 from pytest_artisan.fragrance.ingredients import Catalogue, UnknownMaterial, load_catalogue
 from pytest_artisan.fragrance.limits import Product, allergen_declarations
 from pytest_artisan.fragrance.objectives import price_of
+from pytest_artisan.fragrance.standards import packaged_standards
 from pytest_artisan.service.contract import Dna, JudgedBy, Part
 from pytest_artisan.service.snapshot import catalogue_digest, digest
 from pytest_artisan.service.store import DatabaseStore
@@ -86,6 +87,23 @@ class Creation:
         shares = sorted(composition.items(), key=lambda part: (-part[1], part[0]))
         return tuple(Part(cas=cas, name=self._catalogue.by_cas(cas).name, per_cent=share) for cas, share in shares)
 
+    def remarks_on(self, composition: Mapping[str, float], objectives: JudgedBy, wish: WishBrief) -> Iterator[str]:
+        """What a brief asks for and a formula does not keep.
+
+        A material that is forbidden is no part of it, and may yet be in a natural one: who is allergic has to know.
+        """
+        without = self.brief_of(wish)[0].without
+        for natural, constituents in packaged_standards().constituents.items():
+            for cas in sorted(without & constituents.keys()) if natural in composition else ():
+                forbidden, whole = self._catalogue.by_cas(cas).name, self._catalogue.by_cas(natural).name
+                yield f"forbidden ingredient {forbidden}: a constituent of {whole}"
+        allergens = self._allergens(wish, composition)
+        if allergens > wish.allergen_ceiling:
+            yield f"allergens: {allergens:.4g} % of the product, above the ceiling of {wish.allergen_ceiling:.4g} %"
+        price, dearest = price_of(objectives.cost), DEAREST[wish.budget_tier]
+        if price > dearest:
+            yield f"budget: {price:.4g} USD a kilogram, above the {dearest:.4g} USD of the tier {wish.budget_tier}"
+
     def _evolved(self, wish: WishBrief) -> Formula:
         brief, _ = self.brief_of(wish)
         front = evolve(brief, self._catalogue, seed=_SEED, generations=GENERATIONS)
@@ -109,20 +127,10 @@ class Creation:
         )
 
     def _dna(self, answer: Answer, id: str, composition: tuple[Part, ...], objectives: JudgedBy) -> Dna:
-        """What was asked for and is not so follows from brief and formula alone."""
         wish = answer.brief
         _, unknown = self.brief_of(wish)
         remarks = [*answer.remarks, *(f"forbidden ingredient not known: {name}" for name in unknown)]
-        allergens = self._allergens(wish, {part.cas: part.per_cent for part in composition})
-        if allergens > wish.allergen_ceiling:
-            remarks.append(
-                f"allergens: {allergens:.4g} % of the product, above the ceiling of {wish.allergen_ceiling:.4g} %"
-            )
-        price, dearest = price_of(objectives.cost), DEAREST[wish.budget_tier]
-        if price > dearest:
-            remarks.append(
-                f"budget: {price:.4g} USD a kilogram, above the {dearest:.4g} USD of the tier {wish.budget_tier}"
-            )
+        remarks += self.remarks_on({part.cas: part.per_cent for part in composition}, objectives, wish)
         return Dna(
             id=id,
             brief=wish,

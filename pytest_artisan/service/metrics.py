@@ -8,7 +8,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from pytest_artisan.clock import Clock, SystemClock
 from pytest_artisan.ensemble.answers import MODES, ROLES, CallOutcome, Outcome
+from pytest_artisan.ensemble.breaker import PAUSE_S
 
 # When a series began is what Prometheus finds out by itself.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
@@ -116,9 +118,18 @@ class Metrics:
 class MetricsObserver:
     """An `ensemble.answers.Observer` that counts; `breakers`: the last state of each member's breaker."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, clock: Clock | None = None) -> None:
+        self._metrics, self._clock = metrics, clock or SystemClock()
         self.breakers: dict[str, str] = dict.fromkeys(ROLES, "closed")
+        self._opened: dict[str, float] = {}
+
+    def reached(self) -> bool:
+        """Whether a request reaches a member.
+
+        Also where only the next one can tell: a service that is sent none until it is ready would never be so again.
+        """
+        now = self._clock.now()
+        return any(self.breakers[role] != "open" or now >= self._opened[role] + PAUSE_S for role in ROLES)
 
     def called(self, member: str, outcome: CallOutcome, seconds: float) -> None:
         self._metrics.member_requests.labels(member, outcome.value).inc()
@@ -132,4 +143,6 @@ class MetricsObserver:
 
     def breaker(self, member: str, state: str) -> None:
         self.breakers[member] = state
+        if state == "open":
+            self._opened[member] = self._clock.now()
         self._metrics.breaker.labels(member).set(_STATES[state])

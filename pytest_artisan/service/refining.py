@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.fragrance.evolution import NotPossible
+from pytest_artisan.fragrance.experiments import Option
 from pytest_artisan.fragrance.ingredients import UnknownMaterial
 from pytest_artisan.fragrance.refinement import (
     AlreadyAnswered,
@@ -47,15 +49,17 @@ class Refining:
             experiment=experiment.id,
             dna=dna.id,
             algorithm=request.algorithm,
-            options=tuple(
-                OfferedOption(
-                    id=option.id,
-                    composition=self._creation.parts(option.composition),
-                    objectives=JudgedBy(**option.objectives),
-                    points=option.points,
-                )
-                for option in experiment.options
-            ),
+            options=tuple(self._offered(option, dna.brief) for option in experiment.options),
+        )
+
+    def _offered(self, option: Option, wish: WishBrief) -> OfferedOption:
+        objectives = JudgedBy(**option.objectives)
+        return OfferedOption(
+            id=option.id,
+            composition=self._creation.parts(option.composition),
+            objectives=objectives,
+            points=option.points,
+            remarks=tuple(self._creation.remarks_on(option.composition, objectives, wish)),
         )
 
     def feedback(self, request: FeedbackRequest) -> Learnt:

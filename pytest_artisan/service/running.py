@@ -91,7 +91,10 @@ def _planned(options: Serving, environment: Environment, models: Child | None) -
     from pytest_artisan.service.store import DatabaseStore
 
     database = options.database or address_of(environment).render_as_string(hide_password=False)
-    DatabaseStore(database).close()
+    store = DatabaseStore(database)
+    store.close()
+    if store.in_memory:
+        raise SettingsError("database: one in memory is another one for each thread; give it a file")
     if options.workers == 1:
         import pytest_artisan.service.app  # noqa: F401  # the models take their time; what is needed next is slow, too
     return Plan(environment.env, database, None if models is None else models.url(_START_S))

@@ -67,7 +67,8 @@ def prepare(engine: sql.Engine) -> None:
         revision = _revision(connection)
         if revision is None and not sql.inspect(connection).has_table(EXPERIMENTS.name):
             TABLES.create_all(connection)
-            _VERSION.create(connection)
+            # A database that was downgraded to its base has this table, without a row.
+            _VERSION.create(connection, checkfirst=True)
             connection.execute(_VERSION.insert().values(version_num=HEAD))
         elif revision != HEAD:
             _upgrade(connection, revision)

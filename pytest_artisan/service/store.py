@@ -29,19 +29,29 @@ class DatabaseStore:
     def __init__(self, url: str | sql.URL) -> None:
         try:
             address = sql.make_url(url)
-            self._engine = sql.create_engine(address)
+            # A server that was started again has closed what the pool still holds: no request is to fail for it.
+            self._engine = sql.create_engine(address, pool_pre_ping=True)
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _write_ahead)
             prepare(self._engine)
         except ArgumentError as error:
             # The text may hold a password, so it is not told.
             raise StoreError(f"the database's URL can not be read: {error}") from None
+        except ValueError:
+            # Its text quotes what is no number: where a password holds an @, a part of that.
+            raise StoreError("the database's URL can not be read: its port, or an option of it, is no number") from None
         except (SQLAlchemyError, ImportError, StoreError) as error:
             cause = getattr(error, "orig", None) or error
             if isinstance(error, ImportError):
                 cause = f"its driver {error.name} does not come with this package; install it"
-            shown = address.render_as_string(hide_password=True)
+            # An option may be a password, too.
+            shown = address.set(query={}).render_as_string(hide_password=True)
             raise StoreError(f"database {shown}: {cause}") from None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is SQLite's without a file, which every thread has for itself."""
+        return self._engine.dialect.name == "sqlite" and self._engine.url.database in (None, "", ":memory:")
 
     def close(self) -> None:
         self._engine.dispose()
@@ -62,7 +72,8 @@ class DatabaseStore:
             return int(connection.scalar(query) or 0)
 
     def add_feedback(self, experiment: str, record: bytes) -> None:
-        self._insert(FEEDBACK.insert().values(experiment=experiment, record=record), experiment)
+        values = {"experiment": experiment, "record": record}
+        self._insert(FEEDBACK.insert().values(values), experiment, in_turn=self._engine.dialect.name == "postgresql")
 
     def feedback(self, subject: str, since: int = 0) -> list[tuple[bytes, bytes]]:
         query = (
@@ -113,10 +124,14 @@ class DatabaseStore:
         with self._engine.begin() as connection:
             return connection.execute(rows).rowcount > 0
 
-    def _insert(self, row: sql.Insert, key: str) -> None:
+    def _insert(self, row: sql.Insert, key: str, *, in_turn: bool = False) -> None:
         """Raises KeyError where it breaks a rule: a key that is there, or one that is not."""
         try:
             with self._engine.begin() as connection:
+                if in_turn:
+                    # A number is given before its row can be seen. Without this, a higher one may be seen first, and
+                    # who has counted on from it learns from one feedback twice, and from another never.
+                    connection.exec_driver_sql(f"LOCK TABLE {row.table.name} IN SHARE ROW EXCLUSIVE MODE")
                 connection.execute(row)
         except IntegrityError as error:
             raise KeyError(key) from error

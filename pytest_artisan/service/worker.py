@@ -17,8 +17,6 @@ from pytest_artisan.service.running import Plan, end, work
 def main() -> None:
     """Serve until the process that started this one ends it, or is gone."""
     signal.signal(signal.SIGTERM, end)
-    # Ctrl-C reaches every process of a terminal; the one in front tells the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor, parent, folder, plan = msgspec.json.decode(sys.stdin.readline(), type=tuple[int, int, str, Plan])
     end_with_parent()
     try:

@@ -53,7 +53,12 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("", "empty"), (" \n\t\u200b\x00\ud800", "empty"), ("가" * (LONGEST + 1), f"at most {LONGEST}")],
+    [
+        ("", "empty"),
+        (" \n\t\u200b\x00\ud800", "empty"),
+        ("가" * (LONGEST + 1), f"at most {LONGEST}"),
+        ("\ufdfa" * LONGEST, f"this one has {18 * LONGEST}"),
+    ],
 )
 def test_a_wish_that_nobody_can_read_is_refused(text: str, reason: str) -> None:
     with pytest.raises(WishError, match=reason):

@@ -31,12 +31,18 @@ _TURNING = re.compile(
 
 def normalised(wish: str) -> str:
     """The wish without what nobody sees, in one form of what looks alike. Raises WishError where nothing is left."""
-    if len(wish) > LONGEST:
-        raise WishError(f"a wish has at most {LONGEST} characters; this one has {len(wish)}")
+    _check_length(wish)
     text = " ".join(unicodedata.normalize("NFKC", _UNSEEN.sub(" ", wish)).split())
     if not text:
         raise WishError("the wish is empty")
+    # There are ligatures of up to 18 letters.
+    _check_length(text)
     return text
+
+
+def _check_length(text: str) -> None:
+    if len(text) > LONGEST:
+        raise WishError(f"a wish has at most {LONGEST} characters; this one has {len(text)}")
 
 
 def mode_of(text: str, asked: str | None = None) -> Mode:

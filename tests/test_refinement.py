@@ -23,11 +23,11 @@ from pytest_artisan.fragrance.brief import Brief
 from pytest_artisan.fragrance.environment import HORIZON, FormulaEnvironment
 from pytest_artisan.fragrance.evolution import HOUSE_BRIEF, composition_of, evolve
 from pytest_artisan.fragrance.experiments import Experiment
-from pytest_artisan.fragrance.ingredients import load_catalogue
+from pytest_artisan.fragrance.ingredients import Catalogue, load_catalogue
 from pytest_artisan.fragrance.limits import violations
 from pytest_artisan.fragrance.objectives import Objectives
 from pytest_artisan.fragrance.preference import Preference
-from pytest_artisan.fragrance.refinement import Refinement, RefinementError
+from pytest_artisan.fragrance.refinement import Refinement, RefinementError, UnknownExperiment
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.rl import get_trainer
 from pytest_artisan.rl.policies import Dirichlet, Gaussian
@@ -276,3 +276,11 @@ def test_a_store_that_can_not_be_opened_says_so_in_a_line(url: str) -> None:
 
 def test_the_environment_starts_anew_in_the_same_step() -> None:
     assert environment().metadata["autoreset_mode"] == AutoresetMode.SAME_STEP.value
+
+
+def test_an_experiment_of_other_materials_takes_no_feedback(store: DatabaseStore, refinement: Refinement) -> None:
+    asked = refinement.options(DNA, HOUSE_BRIEF)
+    later = Refinement(store, Catalogue([item for item in CATALOGUE if item.cas not in DNA.composition]))
+    with pytest.raises(UnknownExperiment, match="was made of other materials"):
+        later.feedback(asked.id, asked.options[0].id, 4)
+    assert refinement.feedback(asked.id, asked.options[0].id, 4), "it was not kept, either"

@@ -377,6 +377,20 @@ def test_metrics_are_zero_before_anything_happens_and_count_what_does(house: Hou
     house.ask(calls)
 
 
+def test_a_client_that_goes_away_within_its_body_is_no_bad_request(house: House) -> None:
+    parts = iter([{"type": "http.request", "body": b'{"wish"', "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None: ...
+
+    header = (b"content-type", b"application/json")
+    scope = {"type": "http", "method": "POST", "path": CREATE, "query_string": b"", "headers": [header]}
+    asyncio.run(house.app(scope, receive, send))
+    assert house.value("http_requests_total", method="POST", route=CREATE, status="499") == 1
+
+
 def test_the_snapshot_names_the_models_by_role() -> None:
     one = snapshot_of({"primary": "a", "validator": "b"})
     assert one == snapshot_of({"validator": "b", "primary": "a"})

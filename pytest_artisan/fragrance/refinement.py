@@ -103,10 +103,13 @@ class Refinement:
     ) -> Metrics:
         """Keep what was said about an experiment, then learn from it: the metrics are those of the update.
 
-        Where the process ends in between, it is learnt from later. Raises as `keep` does.
+        Where the process ends in between, it is learnt from later. Raises as `keep` does, and UnknownExperiment for one
+        of other materials, from which nothing can be learnt any more.
         """
         algorithm = _known(algorithm or self._algorithm)
         subject, apprentice = self._apprentice(_read(self._experiment(experiment).brief))
+        if not experiment.startswith(f"{subject}-"):
+            raise UnknownExperiment(f"experiment {experiment!r} was made of other materials; ask for options again")
         # Before it is kept: from then on another process may learn from it, too, and leave nothing to learn here.
         self._catch_up(subject, apprentice, algorithm)
         self.keep(experiment, chosen, rating, notes)

@@ -29,7 +29,14 @@ class Around:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, method = perf_counter(), 0, scope["method"]
+        started, status, gone, method = perf_counter(), 0, False, scope["method"]
+        limited = _limited(receive)
+
+        async def receiving() -> Message:
+            nonlocal gone
+            message = await limited()
+            gone = message["type"] == "http.disconnect"
+            return message
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -38,7 +45,7 @@ class Around:
             await send(message)
 
         try:
-            await self._app(scope, receive if method in _WITHOUT_BODY else _limited(receive), sending)
+            await self._app(scope, receive if method in _WITHOUT_BODY else receiving, sending)
         except Exception:
             if status:
                 # The answer has begun; the server has to break it off.
@@ -47,8 +54,9 @@ class Around:
             await error_response(500)(scope, receive, sending)
         finally:
             known = method if method in _METHODS else "other"
-            # 499: the client was gone before there was an answer.
-            self._metrics.request(known, _route(scope), status or 499, perf_counter() - started)
+            # 499: the client was gone before there was an answer, whatever the app says to half a body.
+            told = 499 if gone or not status else status
+            self._metrics.request(known, _route(scope), told, perf_counter() - started)
 
 
 def _route(scope: Scope) -> str:

@@ -16,7 +16,7 @@ from pytest_artisan.ensemble.answers import Answer, Mode, Outcome, Source
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF
 from pytest_artisan.gates.deployed.calls import Call, Journey, of_calls
 from pytest_artisan.gates.deployed.journey import journey
-from pytest_artisan.gates.gate import Check, Project
+from pytest_artisan.gates.gate import Check, NoEvidence, Project
 from pytest_artisan.gates.smoke import GATE
 from pytest_artisan.gates.tables import Smoke
 from pytest_artisan.loopback import served
@@ -181,6 +181,11 @@ def test_a_service_that_answers_all_with_200_is_no_go(check: Check) -> None:
     shown = check.drill(Project(Path(__file__).parents[1]), TABLE)
     assert any(judge(measurement) for measurement in shown.measurements)
     assert shown.findings
+
+
+def test_a_subject_that_makes_no_journey_is_no_evidence() -> None:
+    with pytest.raises(NoEvidence, match="subject 'builtins:list' made list, and no Journey"):
+        GATE.checks[0].run(Project(Path(__file__).parents[1]), Smoke(subject="builtins:list"))
 
 
 POLICY = """

@@ -1,31 +1,26 @@
-"""The ensemble's parts: what an answer is, connection, caches and settings."""
+"""The ensemble's parts: what an answer is, connection and settings."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
-from fakeredis import TcpFakeServer
 
-from pytest_artisan.ensemble.answers import ROLES, Answer, Outcome
-from pytest_artisan.ensemble.breaker import FAILURES, Breaker, Unavailable
+from pytest_artisan.ensemble.answers import ROLES
+from pytest_artisan.ensemble.breaker import FAILURES, Unavailable
 from pytest_artisan.ensemble.briefs import BRIEF_SCHEMA, DEFAULT_BRIEF, FAMILIES, Hints, WishBrief
-from pytest_artisan.ensemble.caches import KEPT, MemoryCache, RedisCache
 from pytest_artisan.ensemble.calls import Caller, SchemaFailure
 from pytest_artisan.ensemble.connection import Choice, Completion, Connection, Late, Message, Refused
-from pytest_artisan.ensemble.ensemble import Ensemble
 from pytest_artisan.ensemble.members import read
 from pytest_artisan.ensemble.prompts import brief_task, check_task, hints_task
 from pytest_artisan.ensemble.settings import Endpoint, settings_of
 from pytest_artisan.fragrance.ingredients import load_catalogue
-from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say, told_settings
+from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say
 from pytest_artisan.loopback import served
 from pytest_artisan.release.environments import EnvironmentTable, Name, resolve
 from pytest_artisan.settings import SettingsError
@@ -252,86 +247,6 @@ def test_each_response_format_says_what_is_wanted() -> None:
             assert json.loads(user["content"])["wish"] == "장미"
             assert (json.dumps(task.schema) in system["content"]) == (form != "json_schema")
     assert not {"hints", "schema_version"} & set(BRIEF_SCHEMA["properties"])
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    """A server on loopback that speaks Redis's protocol."""
-    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_memory_cache_keeps_what_is_outdated_for_a_while() -> None:
-    async def live() -> list[tuple[bytes, bool] | None]:
-        clock = ManualClock()
-        cache, seen = MemoryCache(300, clock), list[tuple[bytes, bool] | None]()
-        await cache.put("a", b"1")
-        for seconds in (299.0, 2.0, 300.0 * KEPT):
-            clock.time += seconds
-            seen.append(await cache.get("a"))
-        return seen
-
-    assert asyncio.run(live()) == [(b"1", True), (b"1", False), None]
-
-
-def test_redis_is_shared_and_its_own_clock_says_what_is_fresh(redis_url: str) -> None:
-    async def live() -> list[object]:
-        clock = ManualClock()
-        one, two = (RedisCache(redis_url, 300, Breaker(clock)) for _ in range(2))
-        await one.put("a", b"1")
-        seen: list[object] = [await two.get("a"), await two.get("b")]
-        # As much later as the answer is fresh: less is left than an outdated answer has.
-        await one._client.pexpire("artisan:brief:a", 300_000 * (KEPT - 1) - 1)
-        seen.append(await two.get("a"))
-        await one.aclose()
-        await two.aclose()
-        return seen
-
-    assert asyncio.run(live()) == [(b"1", True), None, (b"1", False)]
-
-
-def _answers(settings: Any, *wishes: str, observer: Heard | None = None) -> list[Answer]:
-    async def ask() -> list[Answer]:
-        ensemble = Ensemble(settings, clock=ManualClock(), observer=observer)
-        try:
-            return [await ensemble.answer(wish, "fast") for wish in wishes]
-        finally:
-            await ensemble.aclose()
-
-    return asyncio.run(ask())
-
-
-def test_ensembles_share_answers_by_redis_until_a_model_changes_or_somebody_damages_one(redis_url: str) -> None:
-    with _members() as (members, url):
-        shared = replace(told_settings(url), cache_url=redis_url)
-        [first] = _answers(shared, "shared wish")
-        [again] = _answers(shared, "shared wish")
-        [other] = _answers(replace(told_settings(url, "2"), cache_url=redis_url), "shared wish")
-        assert [a.outcome for a in (first, again, other)] == [Outcome.RAW, Outcome.CACHED, Outcome.RAW]
-
-        async def damage() -> None:
-            cache = RedisCache(redis_url, 300, Breaker(ManualClock()))
-            await cache.put(first.key, b'{"mood": "furious"}')
-            await cache.aclose()
-
-        asyncio.run(damage())
-        [mended] = _answers(shared, "shared wish")
-        assert mended.outcome is Outcome.RAW
-        assert members.count("primary") == 3
-
-
-def test_a_lost_redis_costs_nothing_but_its_answers() -> None:
-    heard = Heard()
-    with _members() as (members, url):
-        lost = replace(told_settings(url), cache_url="redis://127.0.0.1:1")
-        answers = _answers(lost, "one", "two", "one", observer=heard)
-    assert [answer.outcome for answer in answers] == [Outcome.RAW] * 3
-    assert members.count("primary") == 3
-    assert heard.turns == [("cache", "open")]
 
 
 def _environment(name: Name, **llm: Any) -> Any:

@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 from fakeredis import TcpFakeServer
 
+from pytest_artisan.ensemble.alike import Alike, _read
 from pytest_artisan.ensemble.answers import ROLES, Answer, Outcome
-from pytest_artisan.ensemble.breaker import Breaker
+from pytest_artisan.ensemble.breaker import Breaker, Unavailable
 from pytest_artisan.ensemble.caches import KEPT, MemoryCache, RedisCache
+from pytest_artisan.ensemble.calls import Caller, SchemaFailure
+from pytest_artisan.ensemble.connection import Connection, Embedding, Embeddings
 from pytest_artisan.ensemble.ensemble import Ensemble
+from pytest_artisan.ensemble.members import Member
+from pytest_artisan.ensemble.settings import Endpoint
 from pytest_artisan.gates.briefing.rig import Heard, ManualClock, Members, Say, told_settings
 from pytest_artisan.loopback import served
 
@@ -115,3 +120,80 @@ def test_a_lost_redis_costs_nothing_but_its_answers() -> None:
     assert [answer.outcome for answer in answers] == [Outcome.RAW] * 3
     assert members.count("primary") == 3
     assert heard.turns == [("cache", "open")]
+
+
+def test_what_is_looked_up_first_takes_of_the_time_of_the_whole_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, deadlines = ManualClock(), list[float]()
+
+    async def embed(alike: Alike, text: str) -> None:
+        clock.time += 1
+
+    async def ask(member: Member, task: Any, kind: Any, deadline: float) -> Any:
+        deadlines.append(deadline)
+        raise Unavailable("down")
+
+    async def answer() -> None:
+        url = "http://127.0.0.1:1"
+        settings = replace(told_settings(url, patience=10), embedding=Endpoint(url, "embedding"))
+        ensemble = Ensemble(settings, clock=clock)
+        await ensemble.answer("warm wood", "fast")
+        await ensemble.aclose()
+
+    monkeypatch.setattr(Alike, "embed", embed)
+    monkeypatch.setattr(Member, "ask", ask)
+    started = clock.time
+    asyncio.run(answer())
+    assert deadlines[-1] == started + 10
+
+
+@pytest.mark.parametrize("pause", [0.4, 5.0])
+def test_nobody_is_waited_for_beyond_the_deadline(pause: float) -> None:
+    clock = ManualClock()
+    members = Members(always=dict.fromkeys(ROLES, Say(503, headers=((b"retry-after", b"7"),))))
+
+    async def ask(url: str) -> Answer:
+        ensemble = Ensemble(told_settings(url, patience=pause), clock=clock)
+        try:
+            return await ensemble.answer("warm wood", "fast")
+        finally:
+            await ensemble.aclose()
+
+    with served(members) as url:
+        answer = asyncio.run(ask(url))
+    assert answer.outcome is Outcome.DEFAULT
+    assert (clock.slept, len(members.asked)) == ([], 3)
+
+
+def _alike() -> Alike:
+    clock = ManualClock()
+    return Alike(Caller("embedding", Connection(Endpoint("http://127.0.0.1:1", "e")), clock, Heard()), clock)
+
+
+def _vector(*values: float) -> Any:
+    return _read(Embeddings([Embedding(list(values))])).content
+
+
+def test_the_nearest_of_a_kind_is_found_and_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_artisan.ensemble.alike._REMEMBERED", 2)
+    alike = _alike()
+    assert alike.nearest("fast en", _vector(1, 0)) is None
+    alike.remember("fast en", "x", _vector(2, 0))
+    alike.remember("fast en", "y", _vector(0, 3))
+    assert alike.nearest("fast en", _vector(5, 0.1)) == "x"
+    assert alike.nearest("fast en", _vector(1, 1)) is None
+    assert alike.nearest("fast ko", _vector(1, 0)) is None
+    assert alike.nearest("fast en", _vector(1, 0, 0)) is None  # of another model
+    alike.remember("fast en", "x", _vector(1, 0))
+    alike.remember("fast en", "z", _vector(-1, 0))
+    assert [alike.nearest("fast en", _vector(*v)) for v in ((1, 0), (0, 1), (-1, 0))] == ["x", None, "z"]
+
+
+@pytest.mark.parametrize("values", [(), (0.0, 0.0), (float("inf"), 0.0), (float("nan"), 1.0), (1e300, 0.0)])
+def test_an_embedding_without_a_direction_is_none(values: tuple[float, ...]) -> None:
+    with pytest.raises(SchemaFailure, match="has no direction"):
+        _vector(*values)
+
+
+def test_no_embedding_at_all_is_none() -> None:
+    with pytest.raises(SchemaFailure, match="has no direction"):
+        _read(Embeddings([]))

@@ -88,6 +88,8 @@ class Ensemble:
         return replace(answer, brief=own)
 
     async def _look_up(self, text: str, mode: Mode, key: str) -> Answer:
+        # What is looked up first takes of the same time.
+        deadline = self._clock.now() + self._settings.timeouts[mode]
         # Again: another flight for this wish may have landed since.
         brief = await self._kept(key)
         vector, kind = None, f"{mode} {language_of(text)}"
@@ -97,7 +99,7 @@ class Ensemble:
             brief = None if near is None else await self._kept(near)
         if brief is not None:
             return Answer(brief, mode, Source.CACHE, Outcome.CACHED, key)
-        answer = await self._ask(text, mode, key)
+        answer = await self._ask(text, mode, key, deadline)
         # What stood in, or lacks something, must not stay when the members are back.
         if answer.outcome in (Outcome.RAW, Outcome.REPAIRED) and not answer.remarks:
             await self._cache.put(key, answer.brief.model_dump_json().encode())
@@ -114,8 +116,7 @@ class Ensemble:
         except ValidationError:
             return None
 
-    async def _ask(self, text: str, mode: Mode, key: str) -> Answer:
-        deadline = self._clock.now() + self._settings.timeouts[mode]
+    async def _ask(self, text: str, mode: Mode, key: str, deadline: float) -> Answer:
         if mode != "creative":
             return await self._brief(text, mode, key, deadline)
         # The hints need the wish alone, so nobody waits for the brief to ask for them.

@@ -1,34 +1,26 @@
-"""The ensemble's parts: what a wish is, what an answer is, breaker, connection, caches and settings."""
+"""The ensemble's parts: what an answer is, connection and settings."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import pytest
-from fakeredis import TcpFakeServer
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pytest_artisan.ensemble.answers import MODES, ROLES, Answer, Outcome, Source, WishError
-from pytest_artisan.ensemble.breaker import FAILURES, PAUSE_S, Breaker, BreakerOpen, State, Unavailable
+from pytest_artisan.ensemble.answers import ROLES
+from pytest_artisan.ensemble.breaker import FAILURES, Unavailable
 from pytest_artisan.ensemble.briefs import BRIEF_SCHEMA, DEFAULT_BRIEF, FAMILIES, Hints, WishBrief
-from pytest_artisan.ensemble.caches import KEPT, MemoryCache, RedisCache
-from pytest_artisan.ensemble.calls import SchemaFailure
+from pytest_artisan.ensemble.calls import Caller, SchemaFailure
 from pytest_artisan.ensemble.connection import Choice, Completion, Connection, Late, Message, Refused
-from pytest_artisan.ensemble.ensemble import Ensemble
 from pytest_artisan.ensemble.members import read
 from pytest_artisan.ensemble.prompts import brief_task, check_task, hints_task
 from pytest_artisan.ensemble.settings import Endpoint, settings_of
-from pytest_artisan.ensemble.wishes import LONGEST, Keys, language_of, may_be_alike, mode_of, normalised
 from pytest_artisan.fragrance.ingredients import load_catalogue
-from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say, told_settings
+from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say
 from pytest_artisan.loopback import served
 from pytest_artisan.release.environments import EnvironmentTable, Name, resolve
 from pytest_artisan.settings import SettingsError
@@ -38,91 +30,6 @@ BRIEF_TEXT = json.dumps(BRIEF)
 
 def test_the_schema_names_the_families_of_the_packaged_materials() -> None:
     assert load_catalogue().families == FAMILIES
-
-
-@given(st.text(max_size=200))
-def test_normalising_twice_is_normalising_once(text: str) -> None:
-    try:
-        once = normalised(text)
-    except WishError:
-        return
-    assert normalised(once) == once
-    assert once.encode()  # nothing in it that no file could hold
-    assert mode_of(once) == ("fast" if len(once) < 50 else "balanced" if len(once) <= 200 else "creative")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "empty"),
-        (" \n\t\u200b\x00\ud800", "empty"),
-        ("가" * (LONGEST + 1), f"at most {LONGEST}"),
-        ("\ufdfa" * 300, "has 5400"),
-    ],
-)
-def test_a_wish_that_nobody_can_read_is_refused(text: str, reason: str) -> None:
-    with pytest.raises(WishError, match=reason):
-        normalised(text)
-
-
-def test_the_longest_wish_is_read() -> None:
-    assert normalised("가" * LONGEST) == "가" * LONGEST
-
-
-def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(WishError, match="no mode 'slow'; known: fast, balanced, creative"):
-        mode_of("a wish", "slow")
-
-
-def test_decomposed_korean_counts_as_it_is_read() -> None:
-    decomposed = "\u1112\u1161\u11ab" * 49
-    assert len(decomposed) == 147
-    assert mode_of(normalised(decomposed)) == "fast"
-    assert language_of(normalised(decomposed)) == "ko"
-
-
-@pytest.mark.parametrize(
-    ("text", "alike"),
-    [
-        ("warm wood", True),
-        ("따뜻한 나무 향", True),
-        ("wood without rose", False),
-        ("no rose", False),
-        ("장미 빼고", False),
-        ("nut-free", False),
-        ("rose allergy", False),
-        ("under 50 dollars", False),
-        ("notable and knowing", True),
-        ("green leaves", True),
-        ("a chateau in the north", True),
-        ("차분한 나무 향, 바닷가 산책", True),
-        ("I don\u2019t want rose", False),  # as a telephone writes it
-        ("I can't stand rose", False),
-        ("Rose isn't for me", False),
-        ("w/o rose", False),
-        ("anything other than rose", False),
-        ("lily instead of rose", False),
-        ("leave out the rose", False),
-        ("nothing with rose", False),
-        ("NO ROSE", False),
-        ("Allergic to rose", False),
-        ("장미는 넣지 마세요", False),
-        ("장미는 아니고 백합", False),
-        ("장미 대신 백합", False),
-        ("장미가 없는 향", False),
-        ("장미는 싫어요", False),
-    ],
-)
-def test_a_wish_that_forbids_is_like_no_other(text: str, alike: bool) -> None:
-    assert may_be_alike(text) == alike
-
-
-def test_keys_tell_apart_what_has_another_answer() -> None:
-    members = told_settings("http://127.0.0.1:1").members
-    other = {**members, "validator": Endpoint("http://127.0.0.1:1/v1", "another")}
-    keys = [Keys(asked).of(text, mode) for asked in (members, other) for mode in MODES for text in ("rose", "woody")]
-    assert len(set(keys)) == len(keys)
-    assert Keys(members).of("Rose", "fast") == keys[0]
 
 
 @pytest.mark.parametrize(
@@ -175,51 +82,6 @@ def test_hints_are_several_short_and_each_once(hints: list[str]) -> None:
         read(Hints, Completion([Choice(Message(json.dumps({"hints": hints})))]))
 
 
-@given(st.lists(st.sampled_from(["ok", "fail", "refused", "gone", "second", "minute"]), max_size=60))
-def test_a_breaker_admits_nobody_for_a_minute_after_three_failures_in_a_row(steps: list[str]) -> None:
-    clock, turns = ManualClock(), list[State]()
-    breaker = Breaker(clock, turns.append)
-    in_a_row, last_failure = 0, -1e9
-    for step in steps:
-        if step in ("second", "minute"):
-            clock.time += 1 if step == "second" else PAUSE_S
-            continue
-        error = {"fail": Unavailable("down"), "refused": ValueError("asked badly"), "gone": asyncio.CancelledError()}
-        admitted = False
-        try:
-            with breaker.guarding():
-                admitted = True
-                if step in error:
-                    raise error[step]
-        except (Unavailable, ValueError, asyncio.CancelledError):
-            pass
-        assert admitted == (in_a_row < FAILURES or clock.time >= last_failure + PAUSE_S)
-        if not admitted:
-            continue
-        if step == "fail":
-            in_a_row, last_failure = in_a_row + 1, clock.time
-        elif step != "gone":
-            in_a_row = 0
-        assert (breaker.state is State.CLOSED) == (in_a_row < FAILURES)
-    assert all(a is not b for a, b in pairwise(turns))
-
-
-def test_half_open_is_one_call_at_a_time_and_an_old_one_changes_nothing() -> None:
-    clock, turns = ManualClock(), list[State]()
-    breaker = Breaker(clock, turns.append)
-    old = breaker.guarding()
-    old.__enter__()
-    for _ in range(FAILURES):
-        with pytest.raises(Unavailable), breaker.guarding():
-            raise Unavailable("down")
-    old.__exit__(None, None, None)
-    assert turns == [State.OPEN]
-    clock.time += PAUSE_S
-    with breaker.guarding(), pytest.raises(BreakerOpen), breaker.guarding():
-        pass
-    assert turns == [State.OPEN, State.HALF_OPEN, State.CLOSED]
-
-
 @contextmanager
 def _members(**always: Say) -> Iterator[tuple[Members, str]]:
     members = Members(always=always)
@@ -242,7 +104,16 @@ BODY = brief_task("a wish").body("primary", "json_schema")
             True,
             30,
         ),
-        (Say(401), Unavailable, False, 0),
+        (
+            Say(503, headers=((b"retry-after", b"Mon, 23 Nov 2026 09:00:00 GMT"), (b"date", b"Mon, 23 Nov 2026 10:00:00 GMT"))),
+            Unavailable,
+            True,
+            0,
+        ),
+        *((Say(status), Unavailable, True, 0) for status in (408, 409, 425, 429, 500, 502, 504)),
+        *((Say(status), Unavailable, False, 0) for status in (204, 401, 403, 404, 501)),
+        (Say(400), Refused, None, None),
+        (Say(413), Refused, None, None),
         (Say(302), Unavailable, False, 0),
         (Say(422), Refused, None, None),
         (Say(cut=True), Unavailable, True, 0),
@@ -299,6 +170,41 @@ def test_bytes_that_nobody_can_read_are_unavailable_and_not_quoted(reply: bytes)
     assert "PWNED" not in str(raised.value)
 
 
+@pytest.mark.parametrize(("key", "sent"), [("s3cret", ["Authorization: Bearer s3cret"]), (None, [])])
+def test_a_member_gets_its_key(key: str | None, sent: list[str]) -> None:
+    heads = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"choices": []}')
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            connection = Connection(Endpoint(f"http://127.0.0.1:{port}/v1", "primary", key))
+            await connection.post("chat/completions", {}, Completion, 10)
+            await connection.aclose()
+
+    asyncio.run(ask())
+    [head] = heads
+    assert [line for line in head.splitlines() if line.lower().startswith("authorization")] == sent
+
+
+def test_who_is_not_asked_as_no_time_is_left_has_not_failed() -> None:
+    clock, heard = ManualClock(), Heard()
+    caller = Caller("primary", Connection(Endpoint("http://127.0.0.1:1/v1", "primary")), clock, heard)
+
+    async def ask() -> None:
+        for _ in range(FAILURES):
+            with pytest.raises(Late, match="no time is left"):
+                await caller.call("chat/completions", {}, Completion, partial(read, WishBrief), clock.now())
+        await caller.aclose()
+
+    asyncio.run(ask())
+    assert heard.calls == heard.turns == []
+
+
 def test_a_key_that_no_header_can_carry_is_not_quoted() -> None:
     async def ask(url: str) -> None:
         connection = Connection(Endpoint(f"{url}/v1", "primary", "s3cret\n"))
@@ -341,106 +247,6 @@ def test_each_response_format_says_what_is_wanted() -> None:
             assert json.loads(user["content"])["wish"] == "장미"
             assert (json.dumps(task.schema) in system["content"]) == (form != "json_schema")
     assert not {"hints", "schema_version"} & set(BRIEF_SCHEMA["properties"])
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    """A server on loopback that speaks Redis's protocol."""
-    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_memory_cache_keeps_what_is_outdated_for_a_while() -> None:
-    async def live() -> list[tuple[bytes, bool] | None]:
-        clock = ManualClock()
-        cache, seen = MemoryCache(300, clock), list[tuple[bytes, bool] | None]()
-        await cache.put("a", b"1")
-        for seconds in (299.0, 2.0, 300.0 * KEPT):
-            clock.time += seconds
-            seen.append(await cache.get("a"))
-        return seen
-
-    assert asyncio.run(live()) == [(b"1", True), (b"1", False), None]
-
-
-def test_redis_is_shared_and_its_own_clock_says_what_is_fresh(redis_url: str) -> None:
-    async def live() -> list[object]:
-        clock = ManualClock()
-        one, two = (RedisCache(redis_url, 300, Breaker(clock)) for _ in range(2))
-        await one.put("a", b"1")
-        seen: list[object] = [await two.get("a"), await two.get("b")]
-        # As much later as the answer is fresh: less is left than an outdated answer has.
-        await one._client.pexpire("artisan:brief:a", 300_000 * (KEPT - 1) - 1)
-        seen.append(await two.get("a"))
-        await one.aclose()
-        await two.aclose()
-        return seen
-
-    assert asyncio.run(live()) == [(b"1", True), None, (b"1", False)]
-
-
-def _answers(settings: Any, *wishes: str, observer: Heard | None = None) -> list[Answer]:
-    async def ask() -> list[Answer]:
-        ensemble = Ensemble(settings, clock=ManualClock(), observer=observer)
-        try:
-            return [await ensemble.answer(wish, "fast") for wish in wishes]
-        finally:
-            await ensemble.aclose()
-
-    return asyncio.run(ask())
-
-
-def test_ensembles_share_answers_by_redis_until_a_model_changes_or_somebody_damages_one(redis_url: str) -> None:
-    with _members() as (members, url):
-        shared = replace(told_settings(url), cache_url=redis_url)
-        [first] = _answers(shared, "shared wish")
-        [again] = _answers(shared, "shared wish")
-        [other] = _answers(replace(told_settings(url, "2"), cache_url=redis_url), "shared wish")
-        assert [a.outcome for a in (first, again, other)] == [Outcome.RAW, Outcome.CACHED, Outcome.RAW]
-
-        async def damage() -> None:
-            cache = RedisCache(redis_url, 300, Breaker(ManualClock()))
-            await cache.put(first.key, b'{"mood": "furious"}')
-            await cache.aclose()
-
-        asyncio.run(damage())
-        [mended] = _answers(shared, "shared wish")
-        assert mended.outcome is Outcome.RAW
-        assert members.count("primary") == 3
-
-
-def test_a_lost_redis_costs_nothing_but_its_answers() -> None:
-    heard = Heard()
-    with _members() as (members, url):
-        lost = replace(told_settings(url), cache_url="redis://127.0.0.1:1")
-        answers = _answers(lost, "one", "two", "one", observer=heard)
-    assert [answer.outcome for answer in answers] == [Outcome.RAW] * 3
-    assert members.count("primary") == 3
-    assert heard.turns == [("cache", "open")]
-
-
-@pytest.mark.parametrize(
-    ("hedge_after", "source", "asked"), [(None, Source.PRIMARY, ["primary"]), (1.0, Source.VALIDATOR, list(ROLES[:2]))]
-)
-def test_a_second_member_is_asked_where_hedging_is_on(
-    hedge_after: float | None, source: Source, asked: list[str]
-) -> None:
-    """The clock's second passes at once, so a hedge comes before any answer; a member that hangs has no other end."""
-    with _members(**({"primary": Say(hang=True)} if hedge_after else {})) as (members, url):
-        [answer] = _answers(replace(told_settings(url), hedge_after=hedge_after), "a wish")
-    assert answer.source is source
-    # Who loses is left alone; whether somebody heard of a third question is a matter of microseconds.
-    assert [role for role, _ in members.tasks()][: len(asked)] == asked
-
-
-def test_hedging_still_falls_back_to_the_last_member() -> None:
-    with _members(primary=Say(400), validator=Say(400)) as (_, url):
-        [answer] = _answers(replace(told_settings(url), hedge_after=1e-9), "a wish")
-    assert (answer.source, answer.outcome) == (Source.CREATIVE, Outcome.FALLBACK)
 
 
 def _environment(name: Name, **llm: Any) -> Any:

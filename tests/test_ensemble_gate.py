@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +21,7 @@ from pytest_artisan.ensemble.calls import Caller, Reply
 from pytest_artisan.ensemble.connection import Completion
 from pytest_artisan.ensemble.ensemble import Ensemble
 from pytest_artisan.ensemble.wishes import mode_of
-from pytest_artisan.gates.briefing import evidence, saboteurs
+from pytest_artisan.gates.briefing import evidence, resilience, saboteurs
 from pytest_artisan.gates.briefing.rig import Factory, ManualClock, Members, Say, told_settings
 from pytest_artisan.gates.ensemble import GATE
 from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
@@ -118,6 +119,32 @@ def test_what_raises_is_a_fault_of_one_line() -> None:
     assert finding.path == "tests/test_ensemble_gate.py"
 
 
+class _Patient(Ensemble):
+    """It keeps another time than the one it was given."""
+
+    def __init__(self, settings: Any, **options: Any) -> None:
+        kept = {mode: max(seconds, 1.2) for mode, seconds in settings.timeouts.items()}
+        super().__init__(replace(settings, timeouts=kept), **options)
+
+
+def test_whoever_ignores_the_time_of_a_mode_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resilience, "_LEEWAY_S", 0.6)
+    shown = evidence.of_scenario("retries", _Patient, HERE)
+    assert all("s for two answers of 0.3 s" in finding.message for finding in shown.findings)
+    assert len(shown.findings) == 2  # for members that hang, and for those that drip
+
+
+class _Waiting(Ensemble):
+    async def answer(self, wish: str, mode: Any = None) -> Any:
+        await asyncio.Event().wait()
+
+
+def test_a_scenario_that_never_ends_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "_SCENARIO_S", 0.1)
+    [finding] = evidence.of_scenario("routing", _Waiting, HERE).findings
+    assert finding.message == "did not end within 0.1 s"
+
+
 @pytest.fixture
 def told() -> Iterator[tuple[Members, str]]:
     said = Members()
@@ -162,8 +189,7 @@ def _golden(factory: Factory, settings: Any) -> CheckEvidence:
 def test_a_member_that_is_gone_is_named_with_the_reason(told: tuple[Members, str]) -> None:
     told[0].always["validator"] = Say(401)
     shown = _golden(Ensemble, told_settings(told[1]))
-    assert shown.findings[0].rule == "incomplete"
-    assert shown.findings[0].message.startswith("validator: ")
+    assert shown.findings[0].message.startswith("validator: failed ")
     assert any("validator: status 401 (" in finding.message for finding in shown.findings)
 
 

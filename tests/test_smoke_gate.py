@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ import pytest
 from conftest import Project as PytesterProject
 from pytest_artisan.ensemble.answers import Answer, Mode, Outcome, Source
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF
-from pytest_artisan.gates.deployed.calls import of_calls
+from pytest_artisan.gates.deployed.calls import Call, Journey, of_calls
 from pytest_artisan.gates.deployed.journey import journey
-from pytest_artisan.gates.gate import Check, Project
+from pytest_artisan.gates.gate import Check, NoEvidence, Project
 from pytest_artisan.gates.smoke import GATE
 from pytest_artisan.gates.tables import Smoke
 from pytest_artisan.loopback import served
@@ -149,12 +150,42 @@ def test_nobody_there_is_a_break_too() -> None:
     assert message.startswith("GET /health: no answer: ConnectError")
 
 
+async def _dripping(scope: Any, receive: Any, send: Any) -> None:
+    """An answer that never ends, and never pauses for long."""
+    if scope["type"] == "lifespan":
+        for _ in range(2):
+            await send({"type": f"{(await receive())['type']}.complete"})
+        return
+    await receive()
+    gone = asyncio.ensure_future(receive())
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while not (await asyncio.wait([gone], timeout=0.02))[0]:
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
+
+
+def test_an_answer_that_never_ends_is_a_break() -> None:
+    with served(_dripping) as url:
+        [finding] = of_calls(url, [Call("GET", "/", str)], 0.2).findings
+    assert finding.message == "no whole answer within 0.2 s"
+
+
+@pytest.mark.parametrize("kind", [dict, list[int], bytes, Journey, None])
+def test_what_no_answer_can_be_checked_against_is_refused(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"GET /: its answer is .*, and has to be str or a model of pydantic"):
+        Call("GET", "/", kind)
+
+
 @pytest.mark.parametrize("check", GATE.checks, ids=lambda check: check.name)
 def test_a_service_that_answers_all_with_200_is_no_go(check: Check) -> None:
     assert check.drill is not None
     shown = check.drill(Project(Path(__file__).parents[1]), TABLE)
     assert any(judge(measurement) for measurement in shown.measurements)
     assert shown.findings
+
+
+def test_a_subject_that_makes_no_journey_is_no_evidence() -> None:
+    with pytest.raises(NoEvidence, match="subject 'builtins:list' made list, and no Journey"):
+        GATE.checks[0].run(Project(Path(__file__).parents[1]), Smoke(subject="builtins:list"))
 
 
 POLICY = """

@@ -57,8 +57,9 @@ class Alike:
 
 
 def _read(answer: Embeddings) -> Reply[Vector]:
-    vector = np.array(answer.data[0].embedding if answer.data else (), np.float32)
-    length = float(np.linalg.norm(vector))
+    with np.errstate(over="ignore"):  # what is too large is infinite
+        vector = np.array(answer.data[0].embedding if answer.data else (), np.float32)
+        length = float(np.linalg.norm(vector))
     if not (np.isfinite(length) and length):
         raise SchemaFailure("the embedding has no direction")
     return Reply(vector / length)

@@ -84,9 +84,13 @@ class Ensemble:
         else:
             answer = Answer(brief, chosen, Source.CACHE, Outcome.CACHED, key)
         self._observer.answered(chosen, answer.outcome, self._clock.now() - started)
-        return answer
+        # One for each who asked: the rest is frozen, but a dict can be changed, and with it what others get.
+        own = answer.brief.model_copy(update={"notes_preference": dict(answer.brief.notes_preference)})
+        return replace(answer, brief=own)
 
     async def _look_up(self, text: str, mode: Mode, key: str) -> Answer:
+        # What is looked up first takes of the same time.
+        deadline = self._clock.now() + self._settings.timeouts[mode]
         # Again: another flight for this wish may have landed since.
         brief = await self._kept(key)
         vector, kind = None, f"{mode} {language_of(text)}"
@@ -96,7 +100,7 @@ class Ensemble:
             brief = None if near is None else await self._kept(near)
         if brief is not None:
             return Answer(brief, mode, Source.CACHE, Outcome.CACHED, key)
-        answer = await self._ask(text, mode, key)
+        answer = await self._ask(text, mode, key, deadline)
         # What stood in, or lacks something, must not stay when the members are back.
         if answer.outcome in (Outcome.RAW, Outcome.REPAIRED) and not answer.remarks:
             await self._cache.put(key, answer.brief.model_dump_json().encode())
@@ -113,8 +117,7 @@ class Ensemble:
         except ValidationError:
             return None
 
-    async def _ask(self, text: str, mode: Mode, key: str) -> Answer:
-        deadline = self._clock.now() + self._settings.timeouts[mode]
+    async def _ask(self, text: str, mode: Mode, key: str, deadline: float) -> Answer:
         if mode != "creative":
             return await self._brief(text, mode, key, deadline)
         # The hints need the wish alone, so nobody waits for the brief to ask for them.

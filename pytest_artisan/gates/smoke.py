@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from pytest_artisan.gates.gate import CheckEvidence, Gate, Project
+from pytest_artisan.gates.gate import CheckEvidence, Gate, NoEvidence, Project
 from pytest_artisan.gates.subjects import Runs, checks_of_subject, load_factory
 from pytest_artisan.gates.tables import Smoke
 
 
 def _calls(part: str, drill: bool, project: Project, table: Smoke) -> CheckEvidence:
     from pytest_artisan.gates.deployed import impostor
-    from pytest_artisan.gates.deployed.calls import of_calls, service_of
+    from pytest_artisan.gates.deployed.calls import Journey, of_calls, service_of
     from pytest_artisan.gates.deployed.journey import journey
     from pytest_artisan.loopback import served
 
     made = journey() if drill else load_factory(table.subject, project.root)()
+    if not isinstance(made, Journey):
+        raise NoEvidence(f"subject {table.subject!r} made {type(made).__name__}, and no Journey")
     with served(impostor.app) if drill else service_of(project) as url:
         return of_calls(url, getattr(made, part), table.timeout_s)
 

@@ -68,6 +68,8 @@ def of_scenario(name: str, factory: Factory, project: Project) -> CheckEvidence:
     with rig_of(factory) as rig:
         try:
             asyncio.run(asyncio.wait_for(SCENARIOS[name](rig, expect), _SCENARIO_S))
+        except TimeoutError as error:
+            expect(f"did not end within {_SCENARIO_S:g} s {error}".rstrip(), False)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's ensemble raises is its answer
             expect(f"raised {type(error).__name__}: {error}", False)
     path, line = place_of(factory, project)
@@ -114,7 +116,8 @@ def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, projec
         measured("briefs out of the schema", unsound, unit="count", at_most=0, n=n),
         understood,
     )
-    told = [("incomplete", text) for text in _remarks(answers)]
+    told = [("calls", text) for text in heard.unanswered()]
+    told += [("incomplete", text) for text in _remarks(answers)]
     if any(judge(understood)):
         told += [("understood", f"not understood: {text}") for text in missed[:_TOLD]]
         if missed[_TOLD:]:

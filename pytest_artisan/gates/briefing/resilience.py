@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from itertools import pairwise, product
+from time import monotonic
 
-from pytest_artisan.ensemble.answers import MODES, Mode, Outcome, Source
+from pytest_artisan.ensemble.answers import MODES, ROLES, Mode, Outcome, Source
 from pytest_artisan.gates.briefing.rig import BRIEF, CHECKED, HINTS, Rig, Say
 
 # Says what has to be so, and whether it is.
@@ -21,6 +22,8 @@ _STAGES: dict[Mode, set[tuple[str, str]]] = {
 _WORDS = {"en": "a wish of citrus and warm wood ", "ko": "시트러스와 따뜻한 나무 향을 원해요 "}
 _BY_LENGTH: dict[int, Mode] = {49: "fast", 50: "balanced", 200: "balanced", 201: "creative"}
 _FAILURES, _PAUSE = 3, 60.0
+# Real seconds: what an answer may take where members hang, and what a busy machine may take beyond it.
+_PATIENCE_S, _LEEWAY_S = 0.3, 5.0
 
 
 async def routing(rig: Rig, expect: Expect) -> None:
@@ -97,10 +100,24 @@ async def retries(rig: Rig, expect: Expect) -> None:
         calls = rig.members.count("primary")
         await ensemble.answer("never a success")
         expect("never a success: not 3 requests", rig.members.count("primary") - calls == 3)
-    async with rig.ensemble(patience=0.3) as ensemble:
-        rig.members.always["primary"] = Say(hang=True)
-        answer = await ensemble.answer("a member that hangs")
-        expect(f"a member that hangs: {answer.outcome} of {answer.source}", answer.source is Source.VALIDATOR)
+    for silence in (Say(hang=True), Say(drip=True)):
+        await _in_time(rig, expect, silence)
+
+
+async def _in_time(rig: Rig, expect: Expect, silence: Say) -> None:
+    """A member that never ends leaves time for the next; where none ends, the mode's time is kept all the same."""
+    what = "a member that hangs" if silence.hang else "a member that drips"
+    async with rig.ensemble(patience=_PATIENCE_S) as ensemble:
+        started = monotonic()
+        rig.members.always["primary"] = silence
+        answer = await ensemble.answer(what)
+        expect(f"{what}: {answer.outcome} of {answer.source}", answer.source is Source.VALIDATOR)
+        rig.members.always.update(dict.fromkeys(ROLES, silence))
+        answer = await ensemble.answer(f"all alike: {what}")
+        expect(f"{what}, and all others: {answer.outcome}", answer.outcome is Outcome.DEFAULT)
+        taken = monotonic() - started
+        expect(f"{what}: {taken:.1f} s for two answers of {_PATIENCE_S} s", taken < 2 * _PATIENCE_S + _LEEWAY_S)
+    rig.members.always.clear()
 
 
 async def fallbacks(rig: Rig, expect: Expect) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +20,7 @@ EMBEDDING = "embedding"
 # Seconds that an answer may take, and stays fresh; short where a member hangs, as that time is real.
 PATIENCE_S = 30.0
 TTL = 300.0
+_DRIP_S = 0.02
 BRIEF = {
     "language": "en",
     "mood": "fresh",
@@ -59,12 +60,16 @@ class ManualClock:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """How a member answers one request: `content` None is what it says by default; `cut` ends half-way."""
+    """How a member answers one request: `content` None is what it says by default; `cut` ends half-way.
+
+    `hang` says nothing, `drip` a little for ever.
+    """
 
     status: int = 200
     content: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     hang: bool = False
+    drip: bool = False
     cut: bool = False
 
 
@@ -114,6 +119,9 @@ class Members:
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
+        if say.drip:
+            await _drip(receive, send)
+            return
         reply = json.dumps(self._reply(asked, say)).encode()
         length = len(reply) + (100 if say.cut else 0)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % length), *say.headers]
@@ -126,6 +134,13 @@ class Members:
         usual = {"brief": BRIEF, "check": CHECKED, "hints": {"hints": HINTS}}[asked.task]
         content = json.dumps(usual) if say.content is None else say.content
         return {"choices": [{"message": {"role": "assistant", "content": content}}]}
+
+
+async def _drip(receive: Any, send: Any) -> None:
+    gone = asyncio.ensure_future(receive())
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while not (await asyncio.wait([gone], timeout=_DRIP_S))[0]:
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
 
 
 def _understood(body: Mapping[str, Any]) -> Asked:
@@ -153,6 +168,13 @@ class Heard:
 
     def breaker(self, member: str, state: str) -> None:
         self.turns.append((member, state))
+
+    def unanswered(self) -> Iterator[str]:
+        """For each member that left calls unanswered, how many, and how they ended."""
+        ends = Counter(call for call in self.calls if call[1] is not CallOutcome.ANSWERED)
+        for (member, outcome), times in sorted(ends.items()):
+            of = sum(called == member for called, _ in self.calls)
+            yield f"{member}: {outcome} {times} times, of {of} calls"
 
     @property
     def schema_failures(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,11 @@ class Call:
     body: Callable[[Answers], Mapping[str, Any] | None] = _no_body
     faults: Callable[[Any, Answers], Iterator[str]] = _nothing
 
+    def __post_init__(self) -> None:
+        # Whatever is no model would be taken for text, and so for any text.
+        if self.answer is not str and not (inspect.isclass(self.answer) and issubclass(self.answer, BaseModel)):
+            raise TypeError(f"{self.name}: its answer is {self.answer!r}, and has to be str or a model of pydantic")
+
     @property
     def name(self) -> str:
         return f"{self.method} {self.path}"
@@ -56,13 +63,17 @@ class ContractBreak(Exception):
 
 
 def of_calls(url: str, calls: Sequence[Call], timeout_s: float) -> CheckEvidence:
-    """How many calls kept their contract, and of the first that did not, the field."""
+    """How many calls kept their contract, each within `timeout_s`, and of the first that did not, the field."""
+    return asyncio.run(_of_calls(url, calls, timeout_s))
+
+
+async def _of_calls(url: str, calls: Sequence[Call], timeout_s: float) -> CheckEvidence:
     answers: list[Any] = []
     findings = []
-    with httpx2.Client(base_url=url, timeout=timeout_s, trust_env=not _is_here(url)) as client:
+    async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=not _is_here(url)) as client:
         for call in calls:
             try:
-                answers.append(_answer(client, call, answers))
+                answers.append(_answer(await _response(client, call, answers, timeout_s), call, answers))
             except ContractBreak as error:
                 findings.append(Finding("smoke", call.name, one_line(str(error)), "pyproject.toml", 1))
                 break
@@ -74,11 +85,19 @@ def _is_here(url: str) -> bool:
     return httpx2.URL(url).host in ("127.0.0.1", "localhost", "::1")
 
 
-def _answer(client: httpx2.Client, call: Call, answers: Answers) -> Any:
+async def _response(client: httpx2.AsyncClient, call: Call, answers: Answers, timeout_s: float) -> httpx2.Response:
+    body = call.body(answers)
     try:
-        response = client.request(call.method, call.path, json=call.body(answers))
+        # For all of it: a client's own timeout begins again with each byte.
+        async with asyncio.timeout(timeout_s):
+            return await client.request(call.method, call.path, json=body)
+    except TimeoutError:
+        raise ContractBreak(f"no whole answer within {timeout_s:g} s") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ContractBreak(f"no answer: {type(error).__name__}: {error}") from None
+
+
+def _answer(response: httpx2.Response, call: Call, answers: Answers) -> Any:
     if response.status_code != httpx2.codes.OK:
         raise ContractBreak(f"status {response.status_code}, not 200: {response.text[:200]}")
     answer: Any = response.text

@@ -76,6 +76,11 @@ def test_what_is_said_of_a_wrong_answer_quotes_nothing_of_it(content: dict[str, 
     assert "PWNED" not in str(raised.value)
 
 
+def test_an_answer_without_a_choice_is_none() -> None:
+    with pytest.raises(SchemaFailure):
+        read(WishBrief, Completion([]))
+
+
 @pytest.mark.parametrize("hints", [["ab", "cd"], ["ab"] * 3, ["ab", "AB", "cd"], ["a", "bc", "de"], ["x" * 49] * 3])
 def test_hints_are_several_short_and_each_once(hints: list[str]) -> None:
     with pytest.raises(SchemaFailure):

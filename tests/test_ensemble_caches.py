@@ -22,6 +22,7 @@ from pytest_artisan.ensemble.members import Member
 from pytest_artisan.ensemble.settings import Endpoint
 from pytest_artisan.gates.briefing.rig import Heard, ManualClock, Members, Say, told_settings
 from pytest_artisan.loopback import served
+from pytest_artisan.settings import SettingsError
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +219,40 @@ def test_an_embedding_without_a_direction_is_none(values: tuple[float, ...]) -> 
 def test_no_embedding_at_all_is_none() -> None:
     with pytest.raises(SchemaFailure, match="has no direction"):
         _read(Embeddings([]))
+
+
+@pytest.mark.parametrize("reply", [b":x\r\n" * 2, b"+OK\r\n" * 3, b"hello\r\n", b"-LOADING\r\n" * 3, b""])
+def test_what_is_no_redis_has_nothing(reply: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while reply and await reader.read(10_000):
+            writer.write(reply)
+        writer.close()
+
+    async def live() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            cache = RedisCache(url, 300, Breaker(ManualClock()))
+            assert await cache.get("a") is None
+            await cache.put("a", b"1")
+            await cache.aclose()
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("option", ["?no_such=1", "?socket_timeout=soon"])
+def test_an_address_with_an_option_that_there_is_not_is_refused_at_the_start(option: str) -> None:
+    with pytest.raises(SettingsError, match=r"llm\.cache_url: "):
+        RedisCache(f"redis://127.0.0.1:1/{option}", 300, Breaker(ManualClock()))
+
+
+def test_an_outdated_answer_is_kept_24_times_as_long_as_it_is_fresh(redis_url: str) -> None:
+    assert KEPT == 24
+
+    async def live() -> int:
+        cache = RedisCache(redis_url, 300, Breaker(ManualClock()))
+        await cache.put("kept", b"1")
+        left = int(await cache._client.pttl("artisan:brief:kept"))
+        await cache.aclose()
+        return left
+
+    assert 299_000 < asyncio.run(live()) / KEPT <= 300_000

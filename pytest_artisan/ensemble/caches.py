@@ -65,7 +65,9 @@ class RedisCache:
                 socket_connect_timeout=_PATIENCE_S,
                 retry=Retry(NoBackoff(), 0),
             )
-        except ValueError as error:
+            # An option that there is not would else show with the first wish.
+            self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError) as error:
             raise SettingsError(f"llm.cache_url: {error}") from None
 
     async def get(self, key: str) -> tuple[bytes, bool] | None:
@@ -74,7 +76,7 @@ class RedisCache:
             both.get(_PREFIX + key)
             both.pttl(_PREFIX + key)
             content, left = await both.execute()
-            return None if content is None else (content, left > self._ttl_ms * (KEPT - 1))
+            return None if not isinstance(content, bytes) else (content, left > self._ttl_ms * (KEPT - 1))
         return None
 
     async def put(self, key: str, content: bytes) -> None:
@@ -89,5 +91,6 @@ class RedisCache:
         with self._breaker.guarding():
             try:
                 yield
-            except (RedisError, OSError) as error:
+            # The last two come from the client where what answers is no Redis.
+            except (RedisError, OSError, ValueError, TypeError) as error:
                 raise Unavailable(str(error)) from None

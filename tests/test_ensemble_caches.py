@@ -242,3 +242,9 @@ def test_an_outdated_answer_is_kept_24_times_as_long_as_it_is_fresh(redis_url: s
         return left
 
     assert 299_000 < asyncio.run(live()) / KEPT <= 300_000
+
+
+def test_what_another_member_stood_in_for_is_not_kept() -> None:
+    with served(Members(always={"primary": Say(401)})) as url:
+        outcomes = [answer.outcome for answer in _answers(told_settings(url), "one", "one")]
+    assert outcomes == [Outcome.FALLBACK, Outcome.FALLBACK]

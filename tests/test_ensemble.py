@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from pytest_artisan.ensemble.answers import ROLES
+from pytest_artisan.ensemble.answers import MODES, ROLES, Answer, Mode, Outcome, Source
 from pytest_artisan.ensemble.breaker import FAILURES, Unavailable
 from pytest_artisan.ensemble.briefs import BRIEF_SCHEMA, DEFAULT_BRIEF, FAMILIES, Hints, WishBrief
 from pytest_artisan.ensemble.calls import Caller, SchemaFailure
 from pytest_artisan.ensemble.connection import Choice, Completion, Connection, Late, Message, Refused
+from pytest_artisan.ensemble.ensemble import Ensemble
 from pytest_artisan.ensemble.members import read
 from pytest_artisan.ensemble.prompts import brief_task, check_task, hints_task
 from pytest_artisan.ensemble.settings import Endpoint, settings_of
 from pytest_artisan.fragrance.ingredients import load_catalogue
-from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say
+from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say, told_settings
 from pytest_artisan.loopback import served
 from pytest_artisan.release.environments import EnvironmentTable, Name, resolve
 from pytest_artisan.settings import SettingsError
@@ -252,6 +253,69 @@ def test_each_response_format_says_what_is_wanted() -> None:
             assert json.loads(user["content"])["wish"] == "장미"
             assert (json.dumps(task.schema) in system["content"]) == (form != "json_schema")
     assert not {"hints", "schema_version"} & set(BRIEF_SCHEMA["properties"])
+
+
+def _answer(mode: Mode, observer: Heard, **always: Say) -> Answer:
+    async def ask(url: str) -> Answer:
+        ensemble = Ensemble(told_settings(url), clock=ManualClock(), observer=observer)
+        try:
+            return await ensemble.answer("a wish", mode)
+        finally:
+            await ensemble.aclose()
+
+    with _members(**always) as (_, url):
+        return asyncio.run(ask(url))
+
+
+@pytest.mark.parametrize(
+    ("mode", "gone", "remarks"),
+    [
+        ("creative", ("creative",), ("creative: status 401",)),
+        ("creative", ("validator",), ("validator: status 401",)),
+        ("creative", ("validator", "creative"), ("validator: status 401", "creative: status 401")),
+        ("balanced", ("primary",), ("the validator's model wrote it, so nobody checked it",)),
+        ("balanced", ("primary", "validator"), ("validator: status 401",)),
+        ("fast", ("validator", "creative"), ()),
+    ],
+)
+def test_an_answer_says_what_it_lacks(mode: Mode, gone: tuple[str, ...], remarks: tuple[str, ...]) -> None:
+    heard = Heard()
+    answer = _answer(mode, heard, **dict.fromkeys(gone, Say(401)))
+    assert answer.remarks == remarks
+    assert answer.outcome is (Outcome.FALLBACK if "primary" in gone else Outcome.RAW)
+    assert heard.answers == [answer.outcome]
+
+
+@pytest.mark.parametrize("mode", ["fast", "balanced"])
+def test_hints_come_from_nobody_but_the_creative_member(mode: Mode) -> None:
+    said = Say(content=json.dumps({**BRIEF, "hints": ["wet stone"]}))
+    assert _answer(mode, Heard(), primary=said, validator=said).brief.hints == ()
+
+
+@pytest.mark.parametrize(("primary", "validator"), [("{}", "Gladly: {}"), ("Gladly: {}", "{}")])
+def test_a_brief_or_a_check_that_needed_something_taken_off_makes_it_repaired(primary: str, validator: str) -> None:
+    said = {
+        role: Say(content=text.format(BRIEF_TEXT)) for role, text in (("primary", primary), ("validator", validator))
+    }
+    assert _answer("balanced", Heard(), **said).outcome is Outcome.REPAIRED
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_earlier_answer_in_any_mode_stands_in(mode: Mode) -> None:
+    members, clock = Members(), ManualClock()
+
+    async def ask(url: str) -> list[Answer]:
+        ensemble = Ensemble(told_settings(url), clock=clock)
+        first = await ensemble.answer("a wish", mode)
+        members.down(*ROLES)
+        answers = [first, *[await ensemble.answer("a wish", other) for other in MODES if other != mode]]
+        await ensemble.aclose()
+        return answers
+
+    with served(members) as url:
+        first, *others = asyncio.run(ask(url))
+    for other in others:
+        assert (other.outcome, other.source, other.brief) == (Outcome.FALLBACK, Source.CACHE, first.brief)
 
 
 def _environment(name: Name, **llm: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from pytest_artisan.ensemble.connection import Connection, Embedding, Embeddings
 from pytest_artisan.ensemble.ensemble import Ensemble
 from pytest_artisan.ensemble.members import Member
 from pytest_artisan.ensemble.settings import Endpoint
-from pytest_artisan.gates.briefing.rig import Heard, ManualClock, Members, Say, told_settings
+from pytest_artisan.gates.briefing.rig import BRIEF, Heard, ManualClock, Members, Say, told_settings
 from pytest_artisan.loopback import served
 from pytest_artisan.settings import SettingsError
 
@@ -110,6 +111,12 @@ def test_who_changes_an_answer_changes_it_for_nobody_else(down: tuple[str, ...])
     with served(Members(always=dict.fromkeys(down, Say(503)))) as url:
         answers = asyncio.run(ask(url))
     assert all(answer.brief == answers[0].brief and answer.brief.notes_preference for answer in answers)
+
+
+def test_an_answer_that_needed_something_taken_off_is_kept_too() -> None:
+    with served(Members(always={"primary": Say(content=f"Gladly: {json.dumps(BRIEF)}")})) as url:
+        outcomes = [answer.outcome for answer in _answers(told_settings(url), "one", "one")]
+    assert outcomes == [Outcome.REPAIRED, Outcome.CACHED]
 
 
 def test_a_lost_redis_costs_nothing_but_its_answers() -> None:
@@ -256,3 +263,9 @@ def test_an_outdated_answer_is_kept_24_times_as_long_as_it_is_fresh(redis_url: s
         return left
 
     assert 299_000 < asyncio.run(live()) / KEPT <= 300_000
+
+
+def test_what_another_member_stood_in_for_is_not_kept() -> None:
+    with served(Members(always={"primary": Say(401)})) as url:
+        outcomes = [answer.outcome for answer in _answers(told_settings(url), "one", "one")]
+    assert outcomes == [Outcome.FALLBACK, Outcome.FALLBACK]

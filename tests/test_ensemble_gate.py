@@ -134,6 +134,13 @@ def test_whoever_ignores_the_time_of_a_mode_is_caught(monkeypatch: pytest.Monkey
     assert len(shown.findings) == 2  # for members that hang, and for those that drip
 
 
+def test_modes_that_share_what_is_alike_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearest, remember = Alike.nearest, Alike.remember
+    monkeypatch.setattr(Alike, "nearest", lambda self, kind, vector: nearest(self, kind[-2:], vector))
+    monkeypatch.setattr(Alike, "remember", lambda self, kind, key, vector: remember(self, kind[-2:], key, vector))
+    assert broken(evidence.of_scenario("alike", Ensemble, HERE)) == {"alike: faults"}
+
+
 class _Waiting(Ensemble):
     async def answer(self, wish: str, mode: Any = None) -> Any:
         await asyncio.Event().wait()

@@ -78,6 +78,10 @@ async def alike(rig: Rig, expect: Expect) -> None:
         await asks("wood, warm", 0)
         await asks("cold wood", 1)
         await asks("따뜻한 나무", 1)
+        before = len(rig.members.asked)
+        await ensemble.answer("wood, warm", "balanced")
+        checked = ("validator", "check") in rig.members.tasks(before)
+        expect("a wish that is to be checked is answered like one that nobody checked", checked)
         await asks("warm wood without rose", 1)
         rig.clock.time += TTL + 1
         rig.members.vectors["wood so warm"] = near

@@ -110,6 +110,12 @@ def _one_option(body: dict[str, Any]) -> None:
         ("/dna/create", lambda body: body.pop("brief"), "POST /dna/create: brief: Field required"),
         ("/dna/create", lambda body: body.update(id=7), "POST /dna/create: id: Input should be a valid string"),
         ("/dna/create", lambda body: body.update(more=1), "POST /dna/create: more: Extra inputs are not permitted"),
+        ("/dna/create", lambda body: body.update(outcome="default"), "POST /dna/create: outcome: nobody read the wish"),
+        (
+            "/dna/create",
+            lambda body: body["composition"][1].update(name="Oakmoss absolute"),
+            "composition.1: Oakmoss absolute, which the wish forbids",
+        ),
         ("/dna/create", _without_parts, "POST /dna/create: composition: sums to "),
         (
             "/dna/create",
@@ -186,6 +192,17 @@ def test_a_service_that_answers_all_with_200_is_no_go(check: Check) -> None:
 def test_a_subject_that_makes_no_journey_is_no_evidence() -> None:
     with pytest.raises(NoEvidence, match="subject 'builtins:list' made list, and no Journey"):
         GATE.checks[0].run(Project(Path(__file__).parents[1]), Smoke(subject="builtins:list"))
+
+
+def writing_reads() -> Journey:
+    """A journey whose author took a call that writes for one that reads."""
+    return Journey(reads=[Call("POST", "/orders", str)], writes=[])
+
+
+def test_a_call_that_writes_is_none_of_those_that_everybody_may_make() -> None:
+    subject = f"{__name__}:writing_reads"
+    with pytest.raises(NoEvidence, match="POST /orders is among the calls that only read"):
+        GATE.checks[0].run(Project(Path(__file__).parents[1]), Smoke(subject=subject))
 
 
 POLICY = """

@@ -18,9 +18,15 @@ def _calls(part: str, drill: bool, project: Project, table: Smoke) -> CheckEvide
     made = journey() if drill else load_factory(table.subject, project.root)()
     if not isinstance(made, Journey):
         raise NoEvidence(f"subject {table.subject!r} made {type(made).__name__}, and no Journey")
+    for call in made.reads:
+        if call.method not in _READING:
+            # It would go to environments that nobody may write to.
+            raise NoEvidence(f"subject {table.subject!r}: {call.name} is among the calls that only read")
     with served(impostor.app) if drill else service_of(project) as url:
         return of_calls(url, getattr(made, part), table.timeout_s)
 
+
+_READING = ("GET", "HEAD")
 
 _RUNS: Runs = tuple((part, partial(_calls, part)) for part in ("reads", "writes"))
 

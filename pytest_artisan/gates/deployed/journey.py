@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_artisan.ensemble.answers import Outcome
 from pytest_artisan.gates.deployed.calls import Answers, Call, Journey
 from pytest_artisan.service.contract import Dna, Health, Learnt, Live, Options, Part, Ready
 
-WISH = "fresh citrus and warm wood, without oakmoss"
+_FORBIDDEN = "oakmoss"
+WISH = f"fresh citrus and warm wood, without {_FORBIDDEN}"
 _SUM = 0.01
 
 
@@ -21,6 +23,11 @@ def _off_sum(place: str, composition: Sequence[Part]) -> Iterator[str]:
 
 def _dna_faults(dna: Dna, answers: Answers) -> Iterator[str]:
     yield from _off_sum("composition", dna.composition)
+    if dna.outcome is Outcome.DEFAULT:
+        yield f"outcome: nobody read the wish: {'; '.join(dna.remarks)}"
+    for number, part in enumerate(dna.composition):
+        if _FORBIDDEN in part.name.casefold():
+            yield f"composition.{number}: {part.name}, which the wish forbids"
 
 
 def _options_faults(options: Options, answers: Answers) -> Iterator[str]:

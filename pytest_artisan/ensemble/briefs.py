@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 SCHEMA_VERSION: Final = 1
 
@@ -37,6 +37,19 @@ _WEIGHTS = {
 }
 
 
+class _Kept(dict[Family, float]):
+    """Weights that stay as they are: one brief is the answer to many, and whoever changed it would for all."""
+
+    def _refuse(self, *arguments: object, **named: object) -> NoReturn:
+        raise TypeError("a brief does not change")
+
+    def __reduce__(self) -> tuple[type[_Kept], tuple[dict[Family, float]]]:
+        return _Kept, (dict(self),)  # a copy is made at once, and not key by key
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
+
+
 class _Schema(BaseModel):
     """What comes from a model is taken as it stands or not at all: nothing is converted, nothing unknown is kept."""
 
@@ -65,7 +78,7 @@ class WishBrief(_Schema):
     language: Language
     mood: Mood
     season: Season
-    notes_preference: Annotated[dict[Family, Weight], WithJsonSchema(_WEIGHTS)]
+    notes_preference: Annotated[dict[Family, Weight], AfterValidator(_Kept), WithJsonSchema(_WEIGHTS)]
     forbidden_ingredients: Annotated[tuple[Ingredient, ...], Field(max_length=40)] = ()
     budget_tier: BudgetTier = "standard"
     target_profile: TargetProfile = "anyone"

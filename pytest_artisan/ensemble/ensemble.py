@@ -84,9 +84,7 @@ class Ensemble:
         else:
             answer = Answer(brief, chosen, Source.CACHE, Outcome.CACHED, key)
         self._observer.answered(chosen, answer.outcome, self._clock.now() - started)
-        # One for each who asked: the rest is frozen, but a dict can be changed, and with it what others get.
-        own = answer.brief.model_copy(update={"notes_preference": dict(answer.brief.notes_preference)})
-        return replace(answer, brief=own)
+        return answer
 
     async def _look_up(self, text: str, mode: Mode, key: str) -> Answer:
         # What is looked up first takes of the same time.

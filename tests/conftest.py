@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ import pytest_artisan.gates.deployed.journey
 import pytest_artisan.gates.stability.evidence  # noqa: F401
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.verdict.decide import Verdict
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in whatever a shell runs in the background: what is started from here would never see a Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _INHERITED = ("CI", "PYTEST_", "GITHUB_", "ARTISAN_", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COV_", "COVERAGE_")
 

@@ -102,6 +102,7 @@ def test_a_part_that_is_patched_out_turns_the_gate_red(
     monkeypatch: pytest.MonkeyPatch, target: Any, name: str, mutant: Any, scenario: str
 ) -> None:
     monkeypatch.setattr(target, name, mutant)
+    monkeypatch.setattr(resilience, "_PATIENCE_S", 0.1)  # real time, which a red gate need not take
     assert broken(evidence.of_scenario(scenario, Ensemble, HERE)) == {f"{scenario}: faults"}
 
 
@@ -123,14 +124,15 @@ class _Patient(Ensemble):
     """It keeps another time than the one it was given."""
 
     def __init__(self, settings: Any, **options: Any) -> None:
-        kept = {mode: max(seconds, 1.2) for mode, seconds in settings.timeouts.items()}
+        kept = {mode: max(seconds, 0.5) for mode, seconds in settings.timeouts.items()}
         super().__init__(replace(settings, timeouts=kept), **options)
 
 
 def test_whoever_ignores_the_time_of_a_mode_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resilience, "_LEEWAY_S", 0.6)
+    monkeypatch.setattr(resilience, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(resilience, "_LEEWAY_S", 0.25)
     shown = evidence.of_scenario("retries", _Patient, HERE)
-    assert all("s for two answers of 0.3 s" in finding.message for finding in shown.findings)
+    assert all("s for two answers of 0.1 s" in finding.message for finding in shown.findings)
     assert len(shown.findings) == 2  # for members that hang, and for those that drip
 
 

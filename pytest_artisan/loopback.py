@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import uvicorn
@@ -38,6 +39,11 @@ def server_of(app: App) -> uvicorn.Server:
         timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own, which no proxy is asked for."""
+    return urlsplit(url).hostname in (HOST, "localhost", "::1")
 
 
 def bound(port: int = 0, host: str = HOST) -> socket.socket:

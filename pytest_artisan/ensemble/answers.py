@@ -53,6 +53,10 @@ class CallOutcome(StrEnum):
     FAILED = "failed"
     TIMEOUT = "timeout"
 
+    @property
+    def fails_schema(self) -> bool:
+        return self in (CallOutcome.SCHEMA_FAILURE, CallOutcome.REPAIRED)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -7,13 +7,13 @@ import ssl
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
 from pytest_artisan.ensemble.breaker import Unavailable
 from pytest_artisan.ensemble.settings import Endpoint
+from pytest_artisan.loopback import is_here
 
 # The longest answer that is read.
 _MOST_BYTES = 256 * 1024
@@ -62,7 +62,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         # A proxy from the environment is for the world outside; what runs on this machine is asked directly.
-        outside = urlsplit(endpoint.url).hostname not in ("127.0.0.1", "localhost", "::1")
+        outside = not is_here(endpoint.url)
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self.model = endpoint.model
         self._client = httpx2.AsyncClient(

@@ -184,7 +184,7 @@ class Ensemble:
         return reply.content.hints, ()
 
     async def _without_members(self, text: str, mode: Mode, key: str) -> Answer:
-        for kept in (mode, *MODES):
+        for kept in dict.fromkeys((mode, *MODES)):
             brief = await self._kept(self._keys.of(text, kept), outdated=True)
             if brief is not None:
                 return Answer(

@@ -39,8 +39,8 @@ class Llm(Table, frozen=True):
     """The ensemble's members: base URLs, models, and the variable with their key.
 
     Endpoints that are None are the local reference models, in dev alone. `hedge_after_s`: None asks no second member
-    while one is asked; `cache_url`: a Redis server, None is this
-    process's memory; `cache_ttl_s`: None is the environment's own.
+    while one is asked; `cache_url`: a Redis server, None is this process's memory; `cache_ttl_s`: None is the
+    environment's own.
     """
 
     qwen_endpoint: str | None = None

@@ -19,7 +19,6 @@ MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 # 2.5 s is the p95 that the gate of load allows; 8, 12 and 20 s are what the modes may take.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 8.0, 12.0, 20.0)
 _STATES = {"closed": 0, "half-open": 1, "open": 2}
-_FAILED = (CallOutcome.SCHEMA_FAILURE, CallOutcome.REPAIRED)
 
 
 class Metrics:
@@ -134,7 +133,7 @@ class MetricsObserver:
     def called(self, member: str, outcome: CallOutcome, seconds: float) -> None:
         self._metrics.member_requests.labels(member, outcome.value).inc()
         self._metrics.member_seconds.labels(member).observe(seconds)
-        if outcome in _FAILED:
+        if outcome.fails_schema:
             self._metrics.schema_failures.labels(member).inc()
 
     def answered(self, mode: str, outcome: Outcome, seconds: float) -> None:

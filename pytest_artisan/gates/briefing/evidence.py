@@ -107,12 +107,13 @@ def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, projec
     missed = [wish.text for wish, (answer, _) in read if not wish.understood(answer.brief)]
     unanswered = sum(answer.outcome not in _READ for answer, _ in answers)
     unsound = sum(not understanding.keeps_schema(answer.brief) for answer, _ in answers)
+    lacking = sum(bool(answer.remarks) for answer, _ in answers)
     understood = measured_share("understood", n - len(missed), n, at_least=table.understood_pct)
     measurements = (
         measured("schema failures", heard.schema_failures, unit="count", at_most=table.schema_failures, n=calls),
         measured("calls of members", calls, unit="count", at_least=n),
         measured("wishes that the primary member did not answer", unanswered, unit="count", at_most=0, n=n),
-        measured("answers that lack what their mode asks for", _lacking(answers), unit="count", at_most=0, n=n),
+        measured("answers that lack what their mode asks for", lacking, unit="count", at_most=0, n=n),
         measured("briefs out of the schema", unsound, unit="count", at_most=0, n=n),
         understood,
     )
@@ -124,10 +125,6 @@ def of_golden(factory: Factory, settings: EnsembleSettings, table: Table, projec
             told.append(("understood", f"and {len(missed) - _TOLD} more"))
     path, line = place_of(factory, project)
     return CheckEvidence(measurements, tuple(Finding("ensemble", rule, text, path, line) for rule, text in told))
-
-
-def _lacking(answers: Sequence[tuple[Answer, float]]) -> int:
-    return sum(bool(answer.remarks) for answer, _ in answers)
 
 
 def _remarks(answers: Sequence[tuple[Answer, float]]) -> Iterator[str]:

@@ -178,8 +178,7 @@ class Heard:
 
     @property
     def schema_failures(self) -> int:
-        failures = (CallOutcome.SCHEMA_FAILURE, CallOutcome.REPAIRED)
-        return sum(outcome in failures for _, outcome in self.calls)
+        return sum(outcome.fails_schema for _, outcome in self.calls)
 
 
 def told_settings(url: str, version: str = "", patience: float = PATIENCE_S) -> EnsembleSettings:

@@ -13,6 +13,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.loopback import is_here
 from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.evidence import Finding, measured
 
@@ -70,7 +71,7 @@ def of_calls(url: str, calls: Sequence[Call], timeout_s: float) -> CheckEvidence
 async def _of_calls(url: str, calls: Sequence[Call], timeout_s: float) -> CheckEvidence:
     answers: list[Any] = []
     findings = []
-    async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=not _is_here(url)) as client:
+    async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=not is_here(url)) as client:
         for call in calls:
             try:
                 answers.append(_answer(await _response(client, call, answers, timeout_s), call, answers))
@@ -79,10 +80,6 @@ async def _of_calls(url: str, calls: Sequence[Call], timeout_s: float) -> CheckE
                 break
     kept = measured("calls that keep their contract", len(answers), unit="count", equal_to=len(calls), n=len(calls))
     return CheckEvidence((kept,), tuple(findings))
-
-
-def _is_here(url: str) -> bool:
-    return httpx2.URL(url).host in ("127.0.0.1", "localhost", "::1")
 
 
 async def _response(client: httpx2.AsyncClient, call: Call, answers: Answers, timeout_s: float) -> httpx2.Response:

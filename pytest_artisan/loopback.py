@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import signal
@@ -99,12 +100,17 @@ def _serve(server: uvicorn.Server, listener: socket.socket, ready: threading.Eve
         ready.set()
 
 
-def end_with_parent() -> None:
-    """End this process and its group when standard input ends: whoever started it holds the other end of that pipe."""
+def end_with_parent(number: signal.Signals = signal.SIGTERM, hear: Callable[[bytes], None] | None = None) -> None:
+    """End this process when standard input ends: whoever started it holds the other end of that pipe.
+
+    It ends by the signal `number`; until then `hear` is called, in a thread, with what comes in.
+    """
 
     def watch() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        while text := os.read(sys.stdin.fileno(), 1 << 16):
+            if hear is not None:
+                hear(text)
+        os.kill(os.getpid(), number)
 
-    threading.Thread(target=watch, daemon=True).start()
+    # Not one that `threading` knows of: gevent, which Locust brings, takes over only where there is a single one.
+    _thread.start_new_thread(watch, ())

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_artisan.service.children import Child
+from pytest_artisan.children import Child
 
 _COMMAND = (sys.executable, "-m", "pytest_artisan", "serve", "--port", "0", "--watch-stdin")
 _START_S = 30.0

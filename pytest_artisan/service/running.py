@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_artisan.children import Child, ChildError
 from pytest_artisan.loopback import bound, server_of
 from pytest_artisan.release.environments import Environment, get_config
-from pytest_artisan.service.children import Child, ChildError
 from pytest_artisan.settings import SettingsError
 
 if TYPE_CHECKING:

@@ -8,6 +8,9 @@ import select
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
 from pytest_artisan.settings import SettingsError
 
@@ -32,16 +35,30 @@ class Child:
         environment: Mapping[str, str] | None = None,
         sockets: Sequence[int] = (),
         first: str = "",
+        cwd: Path | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> None:
         self._line = re.compile(rf"{name} at (http://[^\s:]+:\d+[^\s:]*)")
         self._name = name
         # In a group of its own: Ctrl-C reaches the process in front of a terminal alone, which then ends this one.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pass_fds=sockets, process_group=0
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environment,
+            pass_fds=sockets,
+            process_group=0,
+            cwd=cwd,
         )
+        self.tell(first.encode())
+
+    def tell(self, text: bytes) -> None:
+        """Write to its standard input; nothing where it has ended."""
         assert self._process.stdin is not None
-        self._process.stdin.write(first.encode())
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
 
     def fileno(self) -> int:
         """What can be read from when the process ends, or says something."""
@@ -66,6 +83,10 @@ class Child:
             if whole and self._line.match(line):
                 return line
         raise ChildError(f"{self._name} was not ready within {seconds:g} s")
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        return self._process.wait(_STOP_S)
 
     def stop(self) -> int:
         """End it, gently at first; its exit status."""

@@ -1,0 +1,148 @@
+"""Every request of a run, exactly as it was."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_artisan.load.arrivals import Floats, Kind
+from pytest_artisan.load.messages import Batch, Outcome, Samples
+
+_UNHEARD = "(no answer was heard of)"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What to send: `rps` requests a second to `url`, or what the `locustfile` makes of this base URL.
+
+    A request that is not answered `deadline_s` after it was due has failed, and so has one in the check of the contract
+    before the load where it takes longer than `limit_ms`, or 2.5 s if that is more. With `workers`, as many processes send.
+    """
+
+    url: str
+    rps: float
+    duration_s: float
+    locustfile: Path | None = None
+    warmup_s: float = 3.0
+    arrivals: Kind = "jitter"
+    limit_ms: float = 2500.0
+    deadline_s: float = 10.0
+    workers: int = 0
+
+    @property
+    def planned(self) -> int:
+        """How many requests count."""
+        return count(self.rps, self.duration_s)
+
+    @property
+    def warmup(self) -> int:
+        """How many requests are sent before, and not counted."""
+        return count(self.rps, self.warmup_s)
+
+
+def count(rps: float, duration_s: float) -> int:
+    """How many requests a rate and a duration make."""
+    return math.floor(rps * duration_s + 1e-9)
+
+
+class Request(NamedTuple):
+    """One request: when it was due, in seconds from the first one that counts, and the milliseconds of what followed."""
+
+    at: float
+    late_ms: float
+    service_ms: float
+    outcome: Outcome
+    endpoint: str
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of a run: `requests` are those that count and are over, in the order in which they ended.
+
+    `broken` says why there was no load at all, `faults` what went wrong with the generators, `causes` why requests
+    failed, by endpoint and text. `now` are seconds from the first request that counts.
+    """
+
+    load: Load
+    due: Floats
+    requests: list[Request] = field(default_factory=list)
+    causes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    broken: str = ""
+    faults: list[str] = field(default_factory=list)
+    warmed: int = 0
+    warmup_failed: int = 0
+    now: float = -math.inf
+    stopped: str = ""
+    _sent: dict[int, int] = field(default_factory=dict)
+    _open: dict[int, float] = field(default_factory=dict)
+    _names: dict[int, list[str]] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> int:
+        return self.load.planned
+
+    @property
+    def sent(self) -> int:
+        """How many that count have left."""
+        return sum(self._sent.values()) - self.warmed
+
+    @property
+    def failed(self) -> int:
+        return sum(request.outcome is not Outcome.OK for request in self.requests)
+
+    def latency_ms(self, request: Request) -> float:
+        """From when it was due to its answer; without a right one, it lasted the whole deadline."""
+        latency = request.late_ms + request.service_ms
+        return latency if request.outcome is Outcome.OK else max(latency, self.load.deadline_s * 1000)
+
+    def latencies_ms(self) -> list[float]:
+        return [self.latency_ms(request) for request in self.requests]
+
+    def service_ms(self) -> list[float]:
+        """From when each was sent to its answer."""
+        return [request.service_ms for request in self.requests]
+
+    def late_ms(self) -> list[float]:
+        """How much later than due each was sent."""
+        return [request.late_ms for request in self.requests]
+
+    def waiting(self, longer_than_s: float) -> int:
+        """How many are without an answer for that long, counted from when they were due."""
+        return sum(self.now - due > longer_than_s for due in self._open.values())
+
+    def add(self, batch: Batch) -> None:
+        """Take in what a generator has told."""
+        step, first = max(self.load.workers, 1), self.load.warmup
+        before = self._sent.get(batch.generator, 0)
+        for number in range(before, batch.sent):
+            place = batch.generator + number * step
+            if place >= first:
+                self._open[place] = float(self.due[place]) - self.load.warmup_s
+            else:
+                self.warmed += 1
+        self._sent[batch.generator] = batch.sent
+        self.now = max(self.now, batch.now - self.load.warmup_s)
+        names = self._names.setdefault(batch.generator, [])
+        names += batch.endpoints
+        for number, late, took, outcome, name in zip(*Samples.unpacked(batch.columns).columns, strict=True):
+            place = batch.generator + int(number) * step
+            if place < first:
+                self.warmup_failed += outcome != Outcome.OK
+                continue
+            self._open.pop(place, None)
+            at = float(self.due[place]) - self.load.warmup_s
+            self.requests.append(Request(at, late * 1000, took * 1000, Outcome(outcome), names[int(name)]))
+        for endpoint, cause, times in batch.causes:
+            self.causes[endpoint, cause] += times
+
+    def close(self) -> None:
+        """Nothing more will be told: what has no answer has failed; the requests are put in order of time."""
+        for at in self._open.values():
+            self.requests.append(Request(at, 0.0, 0.0, Outcome.UNHEARD, _UNHEARD))
+        if self._open:
+            self.causes[_UNHEARD, "the run ended before its answer or its deadline came"] += len(self._open)
+        self._open.clear()
+        self.requests.sort()

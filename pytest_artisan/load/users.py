@@ -1,0 +1,225 @@
+"""The users of a locustfile, each with one arrival at a time, and what became of every request they sent."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import gevent
+from locust import FastHttpUser, User, task
+from locust.env import Environment
+from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopUser
+from locust.util.load_locustfile import load_locustfile
+
+from pytest_artisan.load.messages import Outcome
+
+_ENDED = (RescheduleTask, RescheduleTaskImmediately, StopUser)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_KEY = "artisan"
+
+
+class ScenarioError(Exception):
+    """A locustfile that can not be used; its text is one line."""
+
+
+class Expired(gevent.GreenletExit):
+    """The deadline of an arrival. It is no Exception, and the one kind of end that Locust's client lets through."""
+
+
+class Answered(NamedTuple):
+    """One request: seconds that it was late, and that it took; `cause` where it failed."""
+
+    endpoint: str
+    late: float
+    took: float
+    outcome: Outcome
+    cause: str = ""
+
+
+class Arrival:
+    """One entry of the plan, due at a moment of the monotonic clock, and the requests that its task sends.
+
+    The first one counts from when the arrival was due; those after it, from when they were sent.
+    """
+
+    def __init__(self, due: float) -> None:
+        self._due = due
+        self._late = 0.0
+        self._open: tuple[str, float] | None = None
+        self.answered: list[Answered] = []
+
+    def sends(self, endpoint: str) -> None:
+        now = time.monotonic()
+        self._late = 0.0 if self.answered else now - self._due
+        self._open = endpoint, now
+
+    def hears(self, endpoint: str, took: float, cause: str) -> None:
+        outcome = Outcome.FAILED if cause else Outcome.OK
+        self._open = None
+        self.answered.append(Answered(endpoint, self._late, took, outcome, cause))
+
+    def ends(self, name: str, error: BaseException | None) -> None:
+        """Its task is over: what it left open, what it never sent, and what it could not read has failed."""
+        now = time.monotonic()
+        expired = isinstance(error, Expired)
+        outcome = Outcome.EXPIRED if expired else Outcome.FAILED
+        cause = "no answer within the deadline" if expired else f"{type(error).__name__}: {error}" if error else ""
+        if self._open is not None:
+            endpoint, sent = self._open
+            text = cause or "its answer was never judged"
+            self.answered.append(Answered(endpoint, self._late, now - sent, outcome, text))
+        elif not self.answered:
+            text = cause or "the task sent no request"
+            self.answered.append(Answered(name, now - self._due, 0.0, outcome, text))
+        elif cause and not self.answered[-1].cause:
+            self.answered[-1] = self.answered[-1]._replace(outcome=outcome, cause=cause)
+
+
+class _Watched:
+    """What is added to a user: its requests stay with the one host, are not sent twice, and are told to its arrival."""
+
+    insecure = False
+    max_retries = max_redirects = 0
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)  # type: ignore[call-arg]
+        self.arrival: Arrival | None = None
+        client: Any = self.client  # type: ignore[attr-defined]
+        self._origin = urlsplit(client.base_url)[:2]
+        self._address = client._build_url
+        client.request = partial(self._request, client.request)
+        pool = getattr(getattr(client, "client", None), "clientpool", None)
+        if pool is not None:
+            # It sends again, and says nothing, where a server closes without an answer; as often as its size says.
+            pool.get_client(client.base_url)._connection_pool.size = -1
+
+    def _request(self, send: Callable[..., Any], method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        if not url.startswith("/") and urlsplit(self._address(url))[:2] != self._origin:
+            raise ScenarioError(f"{method} {url}: is not at {'://'.join(self._origin)}, where this load may go")
+        if self.arrival is not None:
+            self.arrival.sends(f"{method} {kwargs.get('name') or url}")
+            kwargs["context"] = {**kwargs.get("context", {}), _KEY: self.arrival}
+        return send(method, url, *args, **kwargs)
+
+
+def hear(
+    request_type: str, name: str, response_time: float, response: Any, exception: Any, context: Any, **_: Any
+) -> None:
+    """Listen to Locust's event of a request that is over."""
+    arrival = (context or {}).get(_KEY)
+    if arrival is not None:
+        arrival.hears(f"{request_type} {name}", response_time / 1000, _cause(response, exception))
+
+
+def _cause(response: Any, exception: Any) -> str:
+    status = getattr(response, "status_code", 0)
+    if exception is None:
+        return f"status {status}, a redirect, which is not followed" if status in _REDIRECTS else ""
+    if status and status >= 400:
+        return f"status {status}"
+    text = str(getattr(exception, "original", None) or exception)
+    return f"{type(exception).__name__}: {text}" if isinstance(exception, Exception) else text
+
+
+class Part(NamedTuple):
+    """One task of one kind of user."""
+
+    kind: type[Any]
+    name: str
+    task: Callable[[Any], None]
+
+
+class Cast:
+    """All users of a load: by what a share in [0, 1) chooses, as their weights say."""
+
+    def __init__(self, environment: Environment, kinds: list[type[Any]]) -> None:
+        self._environment = environment
+        self._idle: dict[type[Any], list[Any]] = {}
+        self.parts: list[Part] = []
+        weights: list[float] = []
+        for kind in kinds:
+            watched = type(kind.__name__, (_Watched, kind), {"host": environment.host})
+            self._idle[watched] = []
+            for made in dict.fromkeys(kind.tasks):
+                if isinstance(made, type):
+                    raise ScenarioError(
+                        f"{kind.__name__}: {made.__name__} is a TaskSet; its tasks have to be functions"
+                    )
+                self.parts.append(Part(watched, f"{kind.__name__}.{made.__name__}", made))
+                weights.append(kind.weight * kind.tasks.count(made) / len(kind.tasks))
+        if not any(weight > 0 for weight in weights):
+            raise ScenarioError("it has no user with a task")
+        self._until = list(itertools.accumulate(weights))
+
+    def part(self, share: float) -> Part:
+        place = bisect_right(self._until, share * self._until[-1])
+        return self.parts[min(place, len(self.parts) - 1)]
+
+    def perform(self, part: Part, due: float, seconds: float) -> list[Answered]:
+        """Let a user do its part, until `seconds` from now at the latest; what became of its requests."""
+        arrival = Arrival(due)
+        idle = self._idle[part.kind]
+        error: BaseException | None = None
+        timer = gevent.Timeout.start_new(seconds, Expired)
+        try:
+            user = idle.pop() if idle else self._new(part.kind)
+            user.arrival = arrival
+            part.task(user)
+        except _ENDED:
+            pass
+        except (Exception, Expired) as raised:  # noqa: BLE001 - whatever a locustfile does wrong
+            error = raised
+        finally:
+            timer.close()
+        arrival.ends(part.name, error)
+        if error is None:
+            user.arrival = None
+            idle.append(user)
+        return arrival.answered
+
+    def _new(self, kind: type[Any]) -> Any:
+        user = kind(self._environment)
+        user.on_start()
+        return user
+
+    def leave(self) -> None:
+        """Let everybody say goodbye."""
+        for user in itertools.chain.from_iterable(self._idle.values()):
+            user.on_stop()
+
+
+def cast_of(environment: Environment, locustfile: str | None, url: str) -> Cast:
+    """The users of a locustfile, who share the base `url`, or one who gets nothing but `url`.
+
+    Raises ScenarioError.
+    """
+    if locustfile is None:
+        environment.host = "://".join(urlsplit(url)[:2])
+        return Cast(environment, [_getter(url.removeprefix(environment.host) or "/")])
+    environment.host = url
+    try:
+        kinds, _ = load_locustfile(locustfile)
+    except Exception as error:
+        raise ScenarioError(f"can not be imported: {type(error).__name__}: {error}") from error
+    return Cast(environment, list(_with_clients(kinds.values())))
+
+
+def _with_clients(kinds: Any) -> Iterator[type[User]]:
+    for kind in kinds:
+        if not hasattr(kind, "client") and not issubclass(kind, FastHttpUser):
+            raise ScenarioError(f"{kind.__name__} is no HttpUser and no FastHttpUser")
+        yield kind
+
+
+def _getter(path: str) -> type[User]:
+    class Get(FastHttpUser):  # type: ignore[misc,unused-ignore]
+        @task
+        def get(self) -> None:
+            self.client.get(path)
+
+    return Get

@@ -83,10 +83,12 @@ def flaws(m: Measurement) -> Iterator[str]:
         yield "undecided"
     elif m.value is None or not is_readable(m.value, m.interval) or (m.n is not None and m.n <= 0):
         yield "missing"
+    elif m.doubt:
+        yield "undecided"
     elif not keeps(m.limit, m.value):
         yield "red"
     else:
-        if not all(keeps(m.limit, edge) for edge in m.interval or ()):
+        if m.proven is None and not all(keeps(m.limit, edge) for edge in m.interval or ()):
             yield "undecided"
         base = m.baseline
         if base is None:
@@ -270,6 +272,7 @@ CASES: list[tuple[Code, State, Session]] = [
     (Code.NO_DATA, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(n=0)))),
     (Code.NO_DATA, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(interval=(math.nan, 1.5))))),
     (Code.INTERVAL, State.INCONCLUSIVE, (ASKED, PLAN, told(PASSED, number(interval=(0.5, 2.5))))),
+    (Code.DOUBT, State.INCONCLUSIVE, (ASKED, PLAN, told(PASSED, number(doubt="its clock was late")))),
     (Code.REGRESSION, State.NO_GO, (ASKED, PLAN, told(PASSED, number(baseline=Baseline(0.5, "ms"))))),
     (Code.NO_BASELINE, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(baseline=Baseline())))),
     (Code.NO_BASELINE, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(baseline=Baseline(math.inf, "ms"))))),

@@ -39,6 +39,7 @@ class Code(StrEnum):
     NO_LIMIT = "no_limit"
     NO_DATA = "no_data"
     INTERVAL = "interval"
+    DOUBT = "doubt"
     REGRESSION = "regression"
     NO_BASELINE = "no_baseline"
     UNIT = "unit"
@@ -88,6 +89,8 @@ def judge(measurement: Measurement) -> Iterator[tuple[Code, State, str]]:
     elif m.value is None or not _is_sound(m.value, m.interval) or (m.n is not None and m.n < 1):
         cause = m.no_data or "its value, interval and n do not agree"
         yield Code.NO_DATA, State.NO_EVIDENCE, f"{m.name}: no data: {cause}"
+    elif m.doubt:
+        yield Code.DOUBT, State.INCONCLUSIVE, f"{describe(m)}, but {m.doubt}"
     elif not m.limit.holds(m.value):
         yield Code.OVER_LIMIT, State.NO_GO, describe(m)
     else:
@@ -102,8 +105,8 @@ def _is_sound(value: float, interval: tuple[float, float] | None) -> bool:
 
 
 def _doubts(m: Measurement, limit: Limit) -> Iterator[tuple[Code, State, str]]:
-    """An interval that reaches over the limit: the sample is too small to decide."""
-    if m.interval is not None and not all(map(limit.holds, m.interval)):
+    """An interval that reaches over the limit: the sample is too small to decide, unless the value alone decides."""
+    if m.proven is None and m.interval is not None and not all(map(limit.holds, m.interval)):
         text = f"{describe(m)}, but its interval {_span(m.interval, m.unit)} reaches over the limit: measure more"
         yield Code.INTERVAL, State.INCONCLUSIVE, text
 
@@ -145,16 +148,33 @@ def describe(m: Measurement) -> str:
 
 
 def reach(m: Measurement) -> str:
-    """The smallest violation that a kept limit's sample could have seen; empty where nothing was sampled."""
+    """What the sample shows beyond the value; empty where nothing was sampled."""
+    excluded = _excluded(m)
+    if m.limit is None or m.value is None or m.proven is None:
+        return excluded
+    if m.proven:
+        return f"proven: {excluded}" if excluded else "proven"
+    if m.interval is None:
+        return "point estimate"
+    side = "up" if m.limit.bound in _LOWER_IS_BETTER else "down"
+    return f"point estimate: {side} to {quantity(_edge(m.interval, m.limit), m.unit)} not excluded"
+
+
+def _excluded(m: Measurement) -> str:
+    """The smallest violation that a kept limit's sample could have seen."""
     if m.limit is None or m.value is None:
         return ""
     if m.interval is not None:
-        edge = m.interval[1] if m.limit.bound in _LOWER_IS_BETTER else m.interval[0]
         side = "above" if m.limit.bound in _LOWER_IS_BETTER else "below"
-        return f"excludes {side} {quantity(edge, m.unit)}"
+        return f"excludes {side} {quantity(_edge(m.interval, m.limit), m.unit)}"
     if m.value == 0 and m.n and m.limit.bound not in _HIGHER_IS_BETTER:
         return f"excludes a rate above {zero_event_bound(m.n):.2g}"
     return ""
+
+
+def _edge(interval: tuple[float, float], limit: Limit) -> float:
+    """The end of the interval on the limit's side."""
+    return interval[1] if limit.bound in _LOWER_IS_BETTER else interval[0]
 
 
 def quantity(value: float, unit: str) -> str:

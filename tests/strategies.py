@@ -56,7 +56,7 @@ def measurements(numbers: st.SearchStrategy[float], texts: st.SearchStrategy[str
         n=st.none() | st.integers(-1, 500),
         interval=spans | st.tuples(numbers, numbers),
         no_data=texts,
-        baseline=st.none() | st.builds(Baseline, st.none() | numbers, units, spans),
+        baseline=st.none() | st.builds(Baseline, st.none() | numbers, units, spans, st.none() | numbers),
         proven=st.sampled_from((None, True, False)),
     )
     loaded = replace(_SOUND, proven=False, samples=SAMPLES)

@@ -72,6 +72,8 @@ def is_worse(m: Measurement, value: float, limit: Limit, base: Baseline, base_va
     if limit.bound is Bound.EQUAL_TO:
         return value != base_value
     low_is_good = limit.bound in (Bound.AT_MOST, Bound.BELOW)
+    if base.ratio is not None and low_is_good:
+        return not base.ratio <= 1.2
     if m.interval and base.interval:
         return m.interval[0] > base.interval[1] if low_is_good else m.interval[1] < base.interval[0]
     slack = abs(base_value) / 10

@@ -218,6 +218,12 @@ REGRESSIONS: list[tuple[str, float, tuple[float, float] | None, Baseline, Code |
     ("at_most", 50, (40, 60), Baseline(100, "ms", (90, 140)), None),
     ("at_least", 50, (40, 90), Baseline(100, "ms", (90, 140)), None),
     ("at_least", 50, (40, 89), Baseline(100, "ms", (90, 140)), Code.REGRESSION),
+    ("at_most", 150, (141, 160), Baseline(100, "ms", (90, 110), 1.2), None),
+    ("at_most", 150, (90, 200), Baseline(100, "ms", (90, 200), 1.201), Code.REGRESSION),
+    ("below", 105, None, Baseline(100, "ms", None, math.nan), Code.REGRESSION),
+    ("at_least", 89, None, Baseline(100, "ms", None, 0.8), Code.REGRESSION),
+    ("at_least", 200, None, Baseline(100, "ms", None, 2.0), None),
+    ("at_most", 0.1, None, Baseline(0.1, "s", None, 1.0), Code.UNIT),
     ("at_most", 100, None, Baseline(), Code.NO_BASELINE),
     ("at_most", 100, None, Baseline(math.nan, "ms"), Code.NO_BASELINE),
     ("equal_to", 100, None, Baseline(math.nan, "ms"), Code.NO_BASELINE),
@@ -241,6 +247,14 @@ def test_a_regression_tells_both_numbers() -> None:
     m = replace(measured("p95", 2400, unit="ms", at_most=2500), baseline=Baseline(1800.25, "ms"))
 
     assert [text for _, _, text in judge(m)] == ["p95 2400 ms is worse than its baseline 1800.25 ms"]
+
+
+def test_a_regression_by_ratio_tells_its_bound_beside_what_is_allowed() -> None:
+    m = replace(measured("p95", 30, unit="ms", at_most=50), baseline=Baseline(20, "ms", None, 1.432))
+
+    assert [text for _, _, text in judge(m)] == [
+        "p95 30 ms, its baseline 20 ms: the ratio of the p95 is 1.432 or more, allowed is 1.2"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the environment's baseline holds for a measurement; a `value` of None means that it holds nothing."""
+    """What the environment's baseline holds for a measurement; a `value` of None means that it holds nothing.
+
+    `ratio` is the lower 95 % bound of the p95 now over the p95 then, where both have samples.
+    """
 
     value: float | None = None
     unit: str = ""
     interval: tuple[float, float] | None = None
+    ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

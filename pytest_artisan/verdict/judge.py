@@ -12,6 +12,8 @@ from pytest_artisan.verdict.statistics import zero_event_bound
 
 # How much worse a value without an interval may be than its baseline: such a number says nothing of its own noise.
 TOLERANCE = 0.10
+# How many times its baseline's p95 a p95 may surely be: with samples, what is noise is known.
+RATIO = 1.2
 
 _KEPT = {Bound.AT_MOST: "<=", Bound.AT_LEAST: ">=", Bound.BELOW: "<", Bound.ABOVE: ">", Bound.EQUAL_TO: "=="}
 _BROKEN = {Bound.AT_MOST: ">", Bound.AT_LEAST: "<", Bound.BELOW: ">=", Bound.ABOVE: "<=", Bound.EQUAL_TO: "!="}
@@ -119,6 +121,11 @@ def _regression(m: Measurement, bound: Bound, value: float) -> Iterator[tuple[Co
         yield Code.NO_BASELINE, State.NO_EVIDENCE, f"{m.name} has no baseline: record one with artisan baseline save"
     elif base.unit != m.unit:
         yield Code.UNIT, State.NO_EVIDENCE, f"{m.name} is in {m.unit}, its baseline in {base.unit}"
+    elif base.ratio is not None and bound in _LOWER_IS_BETTER:
+        if not base.ratio <= RATIO:
+            sure = f"the ratio of the p95 is {quantity(base.ratio, '1')} or more, allowed is {RATIO}"
+            text = f"{m.name} {quantity(value, m.unit)}, its baseline {quantity(base.value, m.unit)}: {sure}"
+            yield Code.REGRESSION, State.NO_GO, text
     elif _is_worse(m, bound, value, base.value):
         text = f"{m.name} {quantity(value, m.unit)} is worse than its baseline {quantity(base.value, m.unit)}"
         yield Code.REGRESSION, State.NO_GO, text

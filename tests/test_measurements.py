@@ -349,6 +349,12 @@ def test_a_doubted_value_decides_nothing_in_either_direction(m: Measurement) -> 
     ]
 
 
+def test_a_doubted_sample_proves_nothing() -> None:
+    m = measured("p95", 1800, unit="ms", at_most=2500, interval=(1700, 1900))
+
+    assert reach(replace(m, proven=True, doubt="late")) == reach(replace(m, doubt="late")) == "in doubt"
+
+
 def test_doubt_hides_neither_a_missing_number_nor_a_missing_limit() -> None:
     found = [judge(replace(number, doubt="late")) for number in (no_evidence("x", "gone"), Measurement("x", 1, "ms"))]
 

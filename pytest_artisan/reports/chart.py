@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_artisan.reports.drawing import LogScale, Scale, Sheet, logarithm
 from pytest_artisan.verdict.evidence import Measurement, Samples
-from pytest_artisan.verdict.judge import describe, judge, reach
+from pytest_artisan.verdict.judge import describe, judge, quantity, reach
 
 _WIDTH, _HEIGHT = 880, 704
 # Top and bottom of each panel.
@@ -57,7 +57,7 @@ def _range(m: Measurement, numbers: Sequence[float]) -> tuple[float, float]:
 def _head(sheet: Sheet, m: Measurement, samples: Samples) -> None:
     is_wrong = any(judge(m))
     failed = samples.values.count(None)
-    told = [reach(m), f"in doubt: {m.doubt}" if m.doubt else "", f"{failed} of {len(samples.values)} failed"]
+    told = [f"in doubt: {m.doubt}" if m.doubt else reach(m), f"{failed} of {len(samples.values)} failed"]
     sheet.path("mark bad" if is_wrong else "mark good", "M26 24l12 12m0 -12l-12 12" if is_wrong else "M25 31l5 6 9 -13")
     sheet.text("title", 50, 36, describe(m), most=75)
     sheet.text("muted", 50, 58, " · ".join(filter(None, told)), most=120)
@@ -70,10 +70,10 @@ def _distribution(
     across, up = LogScale(Scale(*latencies, sheet.left, sheet.right)), Scale(0.0, 1.0, bottom, top)
     legend = []
     if m.value is not None:
-        span = " ({:.4g} to {:.4g})".format(*m.interval) if m.interval else ""
-        legend.append(("value", f"| {m.name[:30]} {m.value:.4g} {m.unit}{span}"))
+        span = f" ({_brief(m.interval[0])} to {_brief(m.interval[1])})" if m.interval else ""
+        legend.append(("value", f"| {m.name[:30]} {_brief(m.value, m.unit)}{span}"))
     if m.limit is not None:
-        legend.append((_LIMIT[0], f"{_LIMIT[1]} {m.limit.value:.4g} {m.unit}"))
+        legend.append((_LIMIT[0], f"{_LIMIT[1]} {_brief(m.limit.value, m.unit)}"))
     sheet.panel(_DISTRIBUTION, f"Share of {n} requests answered within", legend)
     ticks = ((across(tick), f"{tick:g}") for tick in across.ticks())
     sheet.ticks_across(bottom, ticks, f"latency, {m.unit}, logarithmic")
@@ -132,8 +132,8 @@ def _lateness(sheet: Sheet, m: Measurement, samples: Samples, times: Scale) -> N
     worst = max(samples.late, default=0.0)
     most = max(worst, abs(m.limit.value) * _LATENESS_SCALE if m.limit else 0.0) or 1.0
     up = Scale(0.0, most, bottom, top)
-    sheet.panel(_LATENESS, f"Sent later than due: {worst:.2g} {m.unit} at most")
-    sheet.ticks_up([(up(0), "0"), (up(most), f"{most:.3g} {m.unit}")])
+    sheet.panel(_LATENESS, f"Sent later than due: {_brief(worst, m.unit)} at most")
+    sheet.ticks_up([(up(0), "0"), (up(most), _brief(most, m.unit))])
     columns: dict[int, float] = {}
     for at, late in zip(samples.at, samples.late, strict=True):
         x = round(times(at))
@@ -142,3 +142,8 @@ def _lateness(sheet: Sheet, m: Measurement, samples: Samples, times: Scale) -> N
     sheet.ticks_across(
         bottom, ((times(tick), f"{tick:g}") for tick in times.ticks()), "seconds since the first was due"
     )
+
+
+def _brief(number: float, unit: str = "1") -> str:
+    """In four digits: a picture shows no more."""
+    return quantity(float(f"{number:.4g}"), unit)

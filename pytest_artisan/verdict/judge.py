@@ -156,6 +156,8 @@ def describe(m: Measurement) -> str:
 
 def reach(m: Measurement) -> str:
     """What the sample shows beyond the value; empty where nothing was sampled."""
+    if m.doubt and m.value is not None:
+        return "in doubt"
     excluded = _excluded(m)
     if m.limit is None or m.value is None or m.proven is None:
         return excluded

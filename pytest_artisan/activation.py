@@ -12,7 +12,7 @@ import pytest
 from pytest_artisan.context import context_of
 from pytest_artisan.drills import DrillSession
 from pytest_artisan.planning import Withholding
-from pytest_artisan.reports.publish import RENDERERS
+from pytest_artisan.reports.publish import RENDERERS, pictures_beside
 from pytest_artisan.session import Collecting, GateSession
 from pytest_artisan.xdist import LastWords
 
@@ -67,7 +67,8 @@ def check_reports(folder: Path, names: Iterable[str]) -> list[Path]:
         if path.is_dir():
             raise pytest.UsageError(f"--artisan-report={path}: this is a directory")
         try:
-            path.unlink(missing_ok=True)
+            for left in (path, *pictures_beside(path)):
+                left.unlink(missing_ok=True)
         except OSError as error:
             raise pytest.UsageError(f"--artisan-report={path}: {error.strerror}") from None
     return reports

@@ -93,7 +93,7 @@ class Recorder:
             raise RuntimeError(text)
         for measurement in measurements:
             if self._context.baselines is not None:
-                baseline = self._context.baselines.of(self._item.nodeid, measurement.name)
+                baseline = self._context.baselines.of(self._item.nodeid, measurement.name, measurement.samples)
                 measurement = replace(measurement, baseline=baseline)
             self._add(MEASUREMENT, measurement)
             self._problems += [text for _, _, text in judge(measurement)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from pytest_artisan.verdict.evidence import (
     Measurement,
     Outcome,
     Plan,
+    Samples,
 )
 
 Session = tuple[Requirements, Plan, Evidence]
@@ -37,6 +39,9 @@ plain_texts = st.sampled_from(("", "because", "p95"))
 _SOUND = Measurement("p95", 1.0, "ms", Limit(Bound.AT_MOST, 2.0), 300)
 
 
+SAMPLES = Samples((0.0, 0.1, 0.2), (12.5, None, 0.0), (0.0, 0.1, 0.0))
+
+
 def measurements(numbers: st.SearchStrategy[float], texts: st.SearchStrategy[str]) -> st.SearchStrategy[Measurement]:
     """Sound ones and any others, with numbers and texts of the caller's choice."""
     units = st.sampled_from(("ms", "s", "count"))
@@ -51,9 +56,11 @@ def measurements(numbers: st.SearchStrategy[float], texts: st.SearchStrategy[str
         n=st.none() | st.integers(-1, 500),
         interval=spans | st.tuples(numbers, numbers),
         no_data=texts,
-        baseline=st.none() | st.builds(Baseline, st.none() | numbers, units, spans),
+        baseline=st.none() | st.builds(Baseline, st.none() | numbers, units, spans, st.none() | numbers),
+        proven=st.sampled_from((None, True, False)),
     )
-    return st.just(_SOUND) | any_other
+    loaded = replace(_SOUND, proven=False, samples=SAMPLES)
+    return st.just(_SOUND) | st.builds(replace, st.just(loaded), doubt=st.just("") | texts) | any_other
 
 
 def results(

@@ -15,7 +15,16 @@ from pytest_artisan.release.baselines import Baselines, load, path_of, save
 from pytest_artisan.reports.machine import as_json
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Purpose, Requirements, Verdict, decide
-from pytest_artisan.verdict.evidence import Baseline, Evidence, ItemResult, Measurement, Outcome, Plan, measured
+from pytest_artisan.verdict.evidence import (
+    Baseline,
+    Evidence,
+    ItemResult,
+    Measurement,
+    Outcome,
+    Plan,
+    Samples,
+    measured,
+)
 
 P95 = measured("p95", 1847.25, unit="ms", at_most=2500, n=300, interval=(1602.0, 2011.5))
 ERRORS = measured("errors", 0, unit="%", at_most=1)
@@ -151,6 +160,35 @@ def test_a_full_disk_keeps_the_old_baseline(root: Path, monkeypatch: pytest.Monk
         save(root, "dev", [of("b", P95)])
     assert path_of(root, "dev").read_bytes() == before
     assert len(list((root / ".artisan").iterdir())) == 1
+
+
+SAMPLES = Samples.of([k / 10 for k in range(300)], [None, *(1000 + k / 3 for k in range(299))], [0] * 300)
+
+
+def test_the_samples_of_a_measurement_are_kept_and_compared(root: Path) -> None:
+    Path("verdict.json").write_text(as_json(verdict(replace(P95, samples=SAMPLES), ERRORS)))
+    assert main(["baseline", "save", "verdict.json"]) == 0
+    found = load(root, "dev")
+    slower = replace(SAMPLES, values=tuple(2 * (value or 1000) for value in SAMPLES.values))
+
+    kept = found.entries[NODE, "p95"].samples
+    assert kept is not None
+    assert kept[0] is None
+    assert kept[1:] == pytest.approx(list(SAMPLES.values[1:]), rel=1e-4)
+    assert found.of(NODE, "p95", SAMPLES).ratio == pytest.approx(1, abs=0.05)
+    assert found.of(NODE, "p95", slower).ratio == pytest.approx(2, abs=0.1)
+    assert found.of(NODE, "p95").ratio is None
+    assert found.of(NODE, "p95", Samples((), (), ())).ratio is None
+    assert found.entries[NODE, "errors"].samples is None
+    assert found.of(NODE, "errors", SAMPLES) == Baseline(0.0, "%", None)
+
+
+def test_a_baseline_from_before_there_were_samples_is_still_read(root: Path) -> None:
+    before = saved(root)
+    measurements = [{"item": "a", "name": "p95", "value": 1847.25, "unit": "ms", "interval": [1602.0, 2011.5]}]
+    path_of(root, "dev").write_text(json.dumps({**before, "measurements": measurements}))
+
+    assert load(root, "dev").of("a", "p95", SAMPLES) == Baseline(1847.25, "ms", (1602.0, 2011.5))
 
 
 def saved(root: Path) -> dict[str, object]:

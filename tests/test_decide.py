@@ -72,6 +72,8 @@ def is_worse(m: Measurement, value: float, limit: Limit, base: Baseline, base_va
     if limit.bound is Bound.EQUAL_TO:
         return value != base_value
     low_is_good = limit.bound in (Bound.AT_MOST, Bound.BELOW)
+    if base.ratio is not None and low_is_good:
+        return not base.ratio <= 1.2
     if m.interval and base.interval:
         return m.interval[0] > base.interval[1] if low_is_good else m.interval[1] < base.interval[0]
     slack = abs(base_value) / 10
@@ -83,10 +85,12 @@ def flaws(m: Measurement) -> Iterator[str]:
         yield "undecided"
     elif m.value is None or not is_readable(m.value, m.interval) or (m.n is not None and m.n <= 0):
         yield "missing"
+    elif m.doubt:
+        yield "undecided"
     elif not keeps(m.limit, m.value):
         yield "red"
     else:
-        if not all(keeps(m.limit, edge) for edge in m.interval or ()):
+        if m.proven is None and not all(keeps(m.limit, edge) for edge in m.interval or ()):
             yield "undecided"
         base = m.baseline
         if base is None:
@@ -270,6 +274,7 @@ CASES: list[tuple[Code, State, Session]] = [
     (Code.NO_DATA, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(n=0)))),
     (Code.NO_DATA, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(interval=(math.nan, 1.5))))),
     (Code.INTERVAL, State.INCONCLUSIVE, (ASKED, PLAN, told(PASSED, number(interval=(0.5, 2.5))))),
+    (Code.DOUBT, State.INCONCLUSIVE, (ASKED, PLAN, told(PASSED, number(doubt="its clock was late")))),
     (Code.REGRESSION, State.NO_GO, (ASKED, PLAN, told(PASSED, number(baseline=Baseline(0.5, "ms"))))),
     (Code.NO_BASELINE, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(baseline=Baseline())))),
     (Code.NO_BASELINE, State.NO_EVIDENCE, (ASKED, PLAN, told(PASSED, number(baseline=Baseline(math.inf, "ms"))))),

@@ -120,6 +120,27 @@ def test_regression_compares_with_the_baseline(
     assert told == (after == _measuring(1110))
 
 
+_SAMPLING = """
+        from dataclasses import replace
+        from pytest_artisan.verdict.evidence import Samples, measured
+        def test_one(gate):
+            values = [FACTOR * (1000 + k * 37 % 100) for k in range(300)]
+            samples = Samples.of([k / 10 for k in range(300)], values, [0] * 300)
+            gate.record([replace(measured("p95", FACTOR * 1094, unit="ms", at_most=2500), samples=samples)])
+        """
+
+
+@pytest.mark.parametrize(("factor", "worse"), [(1.15, False), (1.4, True)])
+def test_measurements_with_samples_are_compared_by_the_ratio_of_their_p95(
+    project: Project, monkeypatch: pytest.MonkeyPatch, factor: float, worse: bool
+) -> None:
+    _record(project, monkeypatch, _SAMPLING.replace("FACTOR", "1"))
+    project.tests(_SAMPLING.replace("FACTOR", str(factor)))
+    run = project.run("--artisan-env=stg", "--artisan-regression")
+    assert run.state("unit") == ("NO_GO" if worse else "GO")
+    assert ("the ratio of the p95 is 1.3" in run.told) == worse
+
+
 def test_regression_without_a_baseline_for_a_measurement_has_no_evidence(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_artisan.verdict.evidence import Baseline, Bound, Limit, Measurement, measured, no_evidence
+from pytest_artisan.verdict.evidence import Baseline, Bound, Limit, Measurement, Samples, measured, no_evidence
 from pytest_artisan.verdict.judge import Code, State, describe, judge, reach
 from pytest_artisan.verdict.statistics import (
     quantile_interval,
@@ -217,6 +218,12 @@ REGRESSIONS: list[tuple[str, float, tuple[float, float] | None, Baseline, Code |
     ("at_most", 50, (40, 60), Baseline(100, "ms", (90, 140)), None),
     ("at_least", 50, (40, 90), Baseline(100, "ms", (90, 140)), None),
     ("at_least", 50, (40, 89), Baseline(100, "ms", (90, 140)), Code.REGRESSION),
+    ("at_most", 150, (141, 160), Baseline(100, "ms", (90, 110), 1.2), None),
+    ("at_most", 150, (90, 200), Baseline(100, "ms", (90, 200), 1.201), Code.REGRESSION),
+    ("below", 105, None, Baseline(100, "ms", None, math.nan), Code.REGRESSION),
+    ("at_least", 89, None, Baseline(100, "ms", None, 0.8), Code.REGRESSION),
+    ("at_least", 200, None, Baseline(100, "ms", None, 2.0), None),
+    ("at_most", 0.1, None, Baseline(0.1, "s", None, 1.0), Code.UNIT),
     ("at_most", 100, None, Baseline(), Code.NO_BASELINE),
     ("at_most", 100, None, Baseline(math.nan, "ms"), Code.NO_BASELINE),
     ("equal_to", 100, None, Baseline(math.nan, "ms"), Code.NO_BASELINE),
@@ -240,6 +247,14 @@ def test_a_regression_tells_both_numbers() -> None:
     m = replace(measured("p95", 2400, unit="ms", at_most=2500), baseline=Baseline(1800.25, "ms"))
 
     assert [text for _, _, text in judge(m)] == ["p95 2400 ms is worse than its baseline 1800.25 ms"]
+
+
+def test_a_regression_by_ratio_tells_its_bound_beside_what_is_allowed() -> None:
+    m = replace(measured("p95", 30, unit="ms", at_most=50), baseline=Baseline(20, "ms", None, 1.432))
+
+    assert [text for _, _, text in judge(m)] == [
+        "p95 30 ms, its baseline 20 ms: the ratio of the p95 is 1.432 or more, allowed is 1.2"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -285,6 +300,98 @@ def test_any_raw_number_can_be_told(value: float) -> None:
 )
 def test_a_kept_limit_tells_the_reach_of_its_sample(arguments: dict[str, Any], text: str) -> None:
     assert reach(measured("x", unit="ms", **arguments)) == text
+
+
+PROVEN: list[tuple[bool, dict[str, Any], str]] = [
+    (True, {"value": 1847.3, "at_most": 2500, "interval": (1602.0, 2183.0)}, "proven: excludes above 2183 ms"),
+    (True, {"value": 12, "above": 10, "interval": (11, 13)}, "proven: excludes below 11 ms"),
+    (True, {"value": 0, "at_most": 0, "n": 60}, "proven: excludes a rate above 0.049"),
+    (True, {"value": 3, "at_most": 5}, "proven"),
+    (False, {"value": 2400, "at_most": 2500, "interval": (2100, 2700)}, "point estimate: up to 2700 ms not excluded"),
+    (False, {"value": 12, "at_least": 11, "interval": (10, 13)}, "point estimate: down to 10 ms not excluded"),
+    (False, {"value": 3, "at_most": 5}, "point estimate"),
+    (False, {"value": None, "at_most": 5}, ""),
+]
+
+
+@pytest.mark.parametrize(("proven", "arguments", "text"), PROVEN, ids=[text for _, _, text in PROVEN])
+def test_where_the_value_decides_it_is_told_whether_the_sample_proves_it(
+    proven: bool, arguments: dict[str, Any], text: str
+) -> None:
+    m = replace(measured("p95", unit="ms", **arguments), proven=proven)
+
+    assert reach(m) == text
+    assert [code for code, _, _ in judge(m)] == ([Code.NO_DATA] if m.value is None else [])
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_value_that_decides_is_over_its_limit_whatever_is_proven(proven: bool) -> None:
+    m = replace(measured("p95", 2600, unit="ms", at_most=2500, interval=(2400, 2700)), proven=proven)
+
+    assert [code for code, _, _ in judge(m)] == [Code.OVER_LIMIT]
+
+
+DOUBTED = [
+    measured("p95", 1800, unit="ms", at_most=2500),
+    measured("p95", 2600, unit="ms", at_most=2500),
+    measured("p95", 2401, unit="ms", at_most=2500, interval=(2300, 2600)),
+    replace(measured("p95", 2400, unit="ms", at_most=2500), baseline=Baseline(1800, "ms")),
+    replace(measured("p95", 2399, unit="ms", at_most=2500), baseline=Baseline()),
+]
+
+
+@pytest.mark.parametrize("m", DOUBTED, ids=describe)
+def test_a_doubted_value_decides_nothing_in_either_direction(m: Measurement) -> None:
+    doubted = replace(m, doubt="the load generator was late by 40 ms")
+
+    assert list(judge(doubted)) == [
+        (Code.DOUBT, State.INCONCLUSIVE, f"{describe(m)}, but the load generator was late by 40 ms")
+    ]
+
+
+def test_a_doubted_sample_proves_nothing() -> None:
+    m = measured("p95", 1800, unit="ms", at_most=2500, interval=(1700, 1900))
+
+    assert reach(replace(m, proven=True, doubt="late")) == reach(replace(m, doubt="late")) == "in doubt"
+
+
+def test_doubt_hides_neither_a_missing_number_nor_a_missing_limit() -> None:
+    found = [judge(replace(number, doubt="late")) for number in (no_evidence("x", "gone"), Measurement("x", 1, "ms"))]
+
+    assert [[code for code, _, _ in reasons] for reasons in found] == [[Code.NO_DATA], [Code.NO_LIMIT]]
+
+
+def test_samples_become_exact_numbers_in_order_of_time() -> None:
+    samples = Samples.of(np.array([0.2, 0.1]), [np.float32(2.5), None], [0, Fraction(1, 2)])
+
+    assert samples == Samples((0.1, 0.2), (None, 2.5), (0.5, 0.0))
+    assert {type(number) for number in (*samples.at, *samples.late)} == {float}
+
+
+@pytest.mark.parametrize("n", [0, 1, 9_999, 10_000, 10_001, 25_000])
+def test_samples_are_thinned_evenly(n: int) -> None:
+    at = Samples.of(range(n), [None] * n, [0] * n).at
+    steps = {after - before for before, after in pairwise(at)}
+
+    assert len(at) == min(n, 10_000)
+    assert steps <= ({1.0} if n <= 10_000 else {float(n // 10_000), float(n // 10_000 + 1)})
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ([0], [1, 2], [0]),
+        ([0, 1], [1, 2], [0]),
+        ([], [1], [0]),
+        ([math.nan], [1], [0]),
+        ([0], [math.inf], [0]),
+        ([0], [1], [-math.inf]),
+    ],
+    ids=str,
+)
+def test_samples_of_different_lengths_or_without_a_number_are_refused(columns: tuple[list[float], ...]) -> None:
+    with pytest.raises(ValueError, match=r"not finite|values and"):
+        Samples.of(*columns)
 
 
 def test_a_check_without_evidence_blocks_with_its_cause() -> None:

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from conftest import Project
-from pytest_artisan.verdict.decide import Verdict
+from pytest_artisan.ledger import replay
+from pytest_artisan.verdict.decide import Verdict, decide
+from pytest_artisan.verdict.evidence import Samples
 
 
 def _without_times(verdict: Verdict) -> object:
@@ -32,6 +34,32 @@ def test_the_verdict_is_the_same_with_and_without_workers(project: Project) -> N
     assert _without_times(one) == _without_times(two)
     assert (one.plan_digest, one.policy_digest, one.counts) == (two.plan_digest, two.policy_digest, two.counts)
     assert {(r.code, r.subject) for r in one.reasons} == {(r.code, r.subject) for r in two.reasons}
+
+
+def test_proof_doubt_and_samples_reach_the_report_and_the_journal_from_a_worker(project: Project) -> None:
+    project.tests(
+        """
+        from dataclasses import replace
+        from pytest_artisan.verdict.evidence import Samples, measured
+
+        @pytest.mark.parametrize("proven", [True, False])
+        def test_load(gate, proven):
+            samples = Samples.of([0, 0.1, 0.2], [12.5, None, 0.1], [0, 0.25, 0])
+            m = measured("p95", 12.5, unit="ms", at_most=20, n=3)
+            gate.record([replace(m, proven=proven, doubt="" if proven else "its clock was late", samples=samples)])
+        """
+    )
+    verdict = project.run("-n", "2", "--artisan-journal=journal.jsonl").verdict
+    assert verdict is not None
+    again = decide(*replay(project.path / "journal.jsonl"))
+
+    for [gate] in (verdict.gates, again.gates):
+        told = {m.proven: (m.doubt, m.samples) for m in gate.measurements}
+        samples = Samples((0.0, 0.1, 0.2), (12.5, None, 0.1), (0.0, 0.25, 0.0))
+        assert told == {True: ("", samples), False: ("its clock was late", samples)}
+    assert [(r.code, r.text) for r in verdict.reasons] == [
+        ("doubt", "p95 12.5 ms <= 20 ms, n=3, but its clock was late")
+    ]
 
 
 @pytest.mark.parametrize("dist", ["load", "worksteal", "loadscope", "loadfile", "loadgroup"])

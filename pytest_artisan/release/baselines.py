@@ -8,19 +8,21 @@ from pathlib import Path
 import msgspec
 
 from pytest_artisan.files import write_atomically
+from pytest_artisan.release.comparison import ratio_bound
 from pytest_artisan.release.environments import NAMES
 from pytest_artisan.settings import SettingsError
-from pytest_artisan.verdict.evidence import Baseline, Measurement
+from pytest_artisan.verdict.evidence import Baseline, Measurement, Samples
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One recorded measurement."""
+    """One recorded measurement; its samples in order of time, None for one that failed."""
 
     item: str
     name: str
     value: float
     unit: str
     interval: tuple[float, float] | None = None
+    samples: list[float | None] | None = None
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,10 +39,13 @@ class Baselines:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries = {(entry.item, entry.name): entry for entry in entries}
 
-    def of(self, item: str, name: str) -> Baseline:
-        """The baseline of a measurement, an empty one where none is recorded."""
+    def of(self, item: str, name: str, samples: Samples | None = None) -> Baseline:
+        """The baseline of a measurement with these samples, an empty one where none is recorded."""
         entry = self.entries.get((item, name))
-        return Baseline() if entry is None else Baseline(entry.value, entry.unit, entry.interval)
+        if entry is None:
+            return Baseline()
+        ratio = ratio_bound(samples.values, entry.samples) if samples and entry.samples else None
+        return Baseline(entry.value, entry.unit, entry.interval, ratio)
 
     def missing(self, measured: Iterable[Measurement]) -> list[Entry]:
         """The recorded measurements that are not among `measured`."""
@@ -75,7 +80,11 @@ def save(root: Path, environment: str, measurements: Iterable[Measurement], *, p
     """
     if environment not in NAMES:
         raise SettingsError(f"no environment {environment!r}; known: {', '.join(NAMES)}")
-    entries = [Entry(m.item, m.name, m.value, m.unit, m.interval) for m in measurements if m.value is not None]
+    entries = [
+        Entry(m.item, m.name, m.value, m.unit, m.interval, _rounded(m.samples))
+        for m in measurements
+        if m.value is not None
+    ]
     if not entries:
         raise SettingsError("the verdict holds no measurement, so there is nothing to record")
     path = path_of(root, environment)
@@ -88,3 +97,10 @@ def save(root: Path, environment: str, measurements: Iterable[Measurement], *, p
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
     return path
+
+
+def _rounded(samples: Samples | None) -> list[float | None] | None:
+    """The values in five digits: the file lies in the repository, and no clock is better."""
+    if samples is None:
+        return None
+    return [None if value is None else float(f"{value:.5g}") for value in samples.values]

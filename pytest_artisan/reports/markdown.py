@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pytest_artisan.reports.wording import grouped, notes, rows
 from pytest_artisan.verdict.decide import Verdict
 
 
-def as_markdown(verdict: Verdict, limit: int | None = None) -> str:
-    """The verdict, the worst first; of more than `limit` bytes the last reasons are only counted."""
+def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[str, str] | None = None) -> str:
+    """The verdict, the worst first; of more than `limit` bytes the last reasons are only counted.
+
+    `pictures` holds a text for each picture's quoted address.
+    """
     head = [f"## {'✅' if verdict.go else '❌'} {escape(verdict.line)}", ""]
     head += ["| gate | state | measured | time |", "|---|---|---|---|"]
     head += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows(verdict)]
+    head += [line for address, text in (pictures or {}).items() for line in ("", f"![{escape(text)}]({address})")]
     tail = ["", *(f"- {escape(note)}" for note in notes(verdict)), ""]
     body = [f"- **{escape(told.first.state)}** {escape(told.text)}" for told in grouped(verdict.reasons)]
     body += [f"- warning: {escape(told.text)}" for told in grouped(verdict.warnings)]

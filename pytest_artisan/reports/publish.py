@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 from pytest_artisan.files import stage
 from pytest_artisan.reports.machine import as_json, as_sarif
 from pytest_artisan.reports.markdown import as_markdown
 from pytest_artisan.verdict.decide import Verdict
+from pytest_artisan.verdict.evidence import Measurement
+from pytest_artisan.verdict.judge import describe
 
 RENDERERS: dict[str, Callable[[Verdict], str]] = {".json": as_json, ".md": as_markdown, ".sarif": as_sarif}
 
 
 def publish(verdict: Verdict, paths: Iterable[Path]) -> dict[Path, str]:
-    """Write all reports, or none where one can not be written; returns what went wrong, by path."""
-    staged: dict[Path, Path] = {}
+    """Write all reports with their pictures, or none where one can not be written.
+
+    Returns what went wrong, by the path of the report.
+    """
+    staged: dict[Path, tuple[Path, Path]] = {}
     failures: dict[Path, str] = {}
-    for path in dict.fromkeys(paths):
-        try:
-            staged[path] = stage(path, RENDERERS[path.suffix](verdict))
-        except OSError as error:
-            failures[path] = f"the report {path} could not be written: {error.strerror}"
-    for path, temporary in staged.items():
+    for report in dict.fromkeys(paths):
+        for path, text in _files(verdict, report, staged).items():
+            try:
+                staged[path] = report, stage(path, text)
+            except OSError as error:
+                failures[report] = f"the report {path} could not be written: {error.strerror}"
+    for path, (report, temporary) in staged.items():
         try:
             if not failures:
                 os.replace(temporary, path)
         except OSError as error:
-            failures[path] = f"the report {path} could not be written: {error.strerror}"
+            failures[report] = f"the report {path} could not be written: {error.strerror}"
     if failures:
-        for path, temporary in staged.items():
+        for path, (_, temporary) in staged.items():
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             temporary.unlink(missing_ok=True)
     return failures
+
+
+def pictures_beside(report: Path) -> list[Path]:
+    """The pictures that an earlier run drew beside a Markdown report, and nobody else's."""
+    if report.suffix != ".md":
+        return []
+    from pytest_artisan.reports.drawing import MARK
+
+    found = []
+    for path in filter(Path.is_file, report.parent.glob(f"{glob.escape(report.stem)}-*.svg")):
+        with suppress(OSError), path.open("rb") as file:
+            if MARK.encode() in file.read(200):
+                found.append(path)
+    return found
+
+
+def _files(verdict: Verdict, report: Path, taken: Collection[Path]) -> dict[Path, str]:
+    """The text of each file that makes one report."""
+    pictures = _pictures(verdict, report, taken) if report.suffix == ".md" else {}
+    if not pictures:
+        return {report: RENDERERS[report.suffix](verdict)}
+    # Here alone, as most sessions draw nothing.
+    from pytest_artisan.reports.chart import as_svg
+
+    texts = {quote(os.fsencode(path.name)): describe(measurement) for path, measurement in pictures.items()}
+    drawn = {path: as_svg(measurement) for path, measurement in pictures.items()}
+    return {report: as_markdown(verdict, pictures=texts), **drawn}
+
+
+def _pictures(verdict: Verdict, report: Path, taken: Collection[Path]) -> dict[Path, Measurement]:
+    """A file beside the report for each measurement with samples; a gate may be named as no file can be."""
+    found: dict[Path, Measurement] = {}
+    for gate in verdict.gates:
+        name = re.sub(r"[^\w.-]+", "_", gate.name, flags=re.ASCII)[:80]
+        for measurement in gate.measurements:
+            if measurement.samples is not None:
+                names = (f"{report.stem}-{name}{f'-{k}' if k > 1 else ''}.svg" for k in count(1))
+                free = (path for path in map(report.with_name, names) if path not in found and path not in taken)
+                found[next(free)] = measurement
+    return found

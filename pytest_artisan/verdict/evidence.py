@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import SupportsFloat, SupportsIndex
 
 from pytest_artisan.verdict.statistics import proportion_interval
+
+# A report crosses process borders several times, and no chart has more dots than this.
+_SAMPLES_KEPT = 10_000
 
 
 class Bound(StrEnum):
@@ -46,18 +49,61 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the environment's baseline holds for a measurement; a `value` of None means that it holds nothing."""
+    """What the environment's baseline holds for a measurement; a `value` of None means that it holds nothing.
+
+    `ratio` is the lower 95 % bound of the p95 now over the p95 then, where both have samples.
+    """
 
     value: float | None = None
     unit: str = ""
     interval: tuple[float, float] | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The sample behind a measurement, in order of time; all numbers are finite.
+
+    `at` holds the seconds since the first counted one was due. `values`, None for one that failed or had no answer,
+    and `late`, how much later than due each was sent, are in the measurement's unit.
+    """
+
+    at: tuple[float, ...]
+    values: tuple[float | None, ...]
+    late: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for columns of different lengths, NaN and infinities."""
+        if not len(self.at) == len(self.values) == len(self.late):
+            raise ValueError(f"{len(self.at)} times, {len(self.values)} values and {len(self.late)} delays")
+        numbers = (*self.at, *self.late, *(value for value in self.values if value is not None))
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a time, value or delay is not finite")
+
+    @classmethod
+    def of(
+        cls, at: Iterable[SupportsFloat], values: Iterable[SupportsFloat | None], late: Iterable[SupportsFloat]
+    ) -> Samples:
+        """Samples of exact built-in types in order of time; of more than 10,000 as many, evenly chosen."""
+        floats = tuple(None if value is None else float(value) for value in values)
+        whole = cls(tuple(map(float, at)), floats, tuple(map(float, late)))
+        order = sorted(range(len(whole.at)), key=whole.at.__getitem__)
+        kept = min(len(order), _SAMPLES_KEPT)
+        chosen = [order[k * len(order) // kept] for k in range(kept)]
+        return cls(
+            tuple(whole.at[k] for k in chosen),
+            tuple(whole.values[k] for k in chosen),
+            tuple(whole.late[k] for k in chosen),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One number with its unit and limit; `value` is finite, or None with the cause in `no_data`.
 
-    `item` is the node id of the item that measured it, filled in by the verdict.
+    `item` is the node id of the item that measured it, filled in by the verdict. Where `proven` is given, the value
+    alone decides, and `proven` tells whether the sample shows the limit to hold with 95 % confidence. `doubt` says why
+    a value that is there can not be believed.
     """
 
     name: str
@@ -69,6 +115,9 @@ class Measurement:
     no_data: str = ""
     baseline: Baseline | None = None
     item: str = ""
+    proven: bool | None = None
+    doubt: str = ""
+    samples: Samples | None = None
 
 
 def measured(

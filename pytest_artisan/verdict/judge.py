@@ -12,6 +12,8 @@ from pytest_artisan.verdict.statistics import zero_event_bound
 
 # How much worse a value without an interval may be than its baseline: such a number says nothing of its own noise.
 TOLERANCE = 0.10
+# How many times its baseline's p95 a p95 may surely be: with samples, what is noise is known.
+RATIO = 1.2
 
 _KEPT = {Bound.AT_MOST: "<=", Bound.AT_LEAST: ">=", Bound.BELOW: "<", Bound.ABOVE: ">", Bound.EQUAL_TO: "=="}
 _BROKEN = {Bound.AT_MOST: ">", Bound.AT_LEAST: "<", Bound.BELOW: ">=", Bound.ABOVE: "<=", Bound.EQUAL_TO: "!="}
@@ -39,6 +41,7 @@ class Code(StrEnum):
     NO_LIMIT = "no_limit"
     NO_DATA = "no_data"
     INTERVAL = "interval"
+    DOUBT = "doubt"
     REGRESSION = "regression"
     NO_BASELINE = "no_baseline"
     UNIT = "unit"
@@ -88,6 +91,8 @@ def judge(measurement: Measurement) -> Iterator[tuple[Code, State, str]]:
     elif m.value is None or not _is_sound(m.value, m.interval) or (m.n is not None and m.n < 1):
         cause = m.no_data or "its value, interval and n do not agree"
         yield Code.NO_DATA, State.NO_EVIDENCE, f"{m.name}: no data: {cause}"
+    elif m.doubt:
+        yield Code.DOUBT, State.INCONCLUSIVE, f"{describe(m)}, but {m.doubt}"
     elif not m.limit.holds(m.value):
         yield Code.OVER_LIMIT, State.NO_GO, describe(m)
     else:
@@ -102,8 +107,8 @@ def _is_sound(value: float, interval: tuple[float, float] | None) -> bool:
 
 
 def _doubts(m: Measurement, limit: Limit) -> Iterator[tuple[Code, State, str]]:
-    """An interval that reaches over the limit: the sample is too small to decide."""
-    if m.interval is not None and not all(map(limit.holds, m.interval)):
+    """An interval that reaches over the limit: the sample is too small to decide, unless the value alone decides."""
+    if m.proven is None and m.interval is not None and not all(map(limit.holds, m.interval)):
         text = f"{describe(m)}, but its interval {_span(m.interval, m.unit)} reaches over the limit: measure more"
         yield Code.INTERVAL, State.INCONCLUSIVE, text
 
@@ -116,6 +121,11 @@ def _regression(m: Measurement, bound: Bound, value: float) -> Iterator[tuple[Co
         yield Code.NO_BASELINE, State.NO_EVIDENCE, f"{m.name} has no baseline: record one with artisan baseline save"
     elif base.unit != m.unit:
         yield Code.UNIT, State.NO_EVIDENCE, f"{m.name} is in {m.unit}, its baseline in {base.unit}"
+    elif base.ratio is not None and bound in _LOWER_IS_BETTER:
+        if not base.ratio <= RATIO:
+            sure = f"the ratio of the p95 is {quantity(base.ratio, '1')} or more, allowed is {RATIO}"
+            text = f"{m.name} {quantity(value, m.unit)}, its baseline {quantity(base.value, m.unit)}: {sure}"
+            yield Code.REGRESSION, State.NO_GO, text
     elif _is_worse(m, bound, value, base.value):
         text = f"{m.name} {quantity(value, m.unit)} is worse than its baseline {quantity(base.value, m.unit)}"
         yield Code.REGRESSION, State.NO_GO, text
@@ -145,16 +155,35 @@ def describe(m: Measurement) -> str:
 
 
 def reach(m: Measurement) -> str:
-    """The smallest violation that a kept limit's sample could have seen; empty where nothing was sampled."""
+    """What the sample shows beyond the value; empty where nothing was sampled."""
+    if m.doubt and m.value is not None:
+        return "in doubt"
+    excluded = _excluded(m)
+    if m.limit is None or m.value is None or m.proven is None:
+        return excluded
+    if m.proven:
+        return f"proven: {excluded}" if excluded else "proven"
+    if m.interval is None:
+        return "point estimate"
+    side = "up" if m.limit.bound in _LOWER_IS_BETTER else "down"
+    return f"point estimate: {side} to {quantity(_edge(m.interval, m.limit), m.unit)} not excluded"
+
+
+def _excluded(m: Measurement) -> str:
+    """The smallest violation that a kept limit's sample could have seen."""
     if m.limit is None or m.value is None:
         return ""
     if m.interval is not None:
-        edge = m.interval[1] if m.limit.bound in _LOWER_IS_BETTER else m.interval[0]
         side = "above" if m.limit.bound in _LOWER_IS_BETTER else "below"
-        return f"excludes {side} {quantity(edge, m.unit)}"
+        return f"excludes {side} {quantity(_edge(m.interval, m.limit), m.unit)}"
     if m.value == 0 and m.n and m.limit.bound not in _HIGHER_IS_BETTER:
         return f"excludes a rate above {zero_event_bound(m.n):.2g}"
     return ""
+
+
+def _edge(interval: tuple[float, float], limit: Limit) -> float:
+    """The end of the interval on the limit's side."""
+    return interval[1] if limit.bound in _LOWER_IS_BETTER else interval[0]
 
 
 def quantity(value: float, unit: str) -> str:

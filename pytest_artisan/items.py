@@ -59,8 +59,9 @@ class CheckItem(BuiltInItem):
         super().__init__(**attributes)
         self.check = check
         self.add_marker(gate.name)
-        if check.writes:
-            self.add_marker("writes")
+        for marker in ("writes", "exclusive"):
+            if getattr(check, marker):
+                self.add_marker(marker)
         self._gate = gate
         limit = session_limit(context_of(self.config).policy.tables[gate.name])
         if limit is not None and self.config.pluginmanager.has_plugin("timeout"):
@@ -70,7 +71,8 @@ class CheckItem(BuiltInItem):
     def runtest(self) -> None:
         context = context_of(self.config)
         recorder = Recorder(self)
-        project = replace(context.policy.project, afresh=context.purpose is not Purpose.LOCAL)
+        afresh = context.purpose is not Purpose.LOCAL
+        project = replace(context.policy.project, afresh=afresh, watched=recorder.show)
         try:
             evidence = self.check.run(project, context.policy.tables[self._gate.name])
         except NoEvidence as error:

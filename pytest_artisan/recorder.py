@@ -13,7 +13,7 @@ import pytest
 from pytest_artisan.context import context_of, gate_of, table_of
 from pytest_artisan.gates.gate import Project
 from pytest_artisan.ledger import BY_LIMIT, FINDINGS, MEASUREMENT
-from pytest_artisan.settings import Table
+from pytest_artisan.settings import Table, one_line
 from pytest_artisan.verdict.evidence import Bound, Finding, Measurement, measured
 from pytest_artisan.verdict.judge import judge
 
@@ -104,12 +104,16 @@ class Recorder:
 
     def progress(self, done: int, total: int) -> None:
         """Show how far a long item is, on a terminal; elsewhere nothing."""
+        self.show(f"{done:,} of {total:,} ({done / total:.0%})")
+
+    def show(self, line: str) -> None:
+        """Show a line about this item in the place of the last one, on a terminal; elsewhere nothing."""
         reporter = self._item.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or not reporter.isatty:
             return
         capture = self._item.config.pluginmanager.get_plugin("capturemanager")
         with nullcontext() if capture is None else capture.global_and_fixture_disabled():
-            reporter.rewrite(f"{self._item.nodeid} {done:,} of {total:,} ({done / total:.0%})", erase=True)
+            reporter.rewrite(f"{self._item.nodeid} {one_line(line)}", erase=True)
 
     def enforce(self) -> None:
         """Fail the item for what was recorded; twice the same evidence fails it once."""

@@ -20,13 +20,15 @@ class NoEvidence(Exception):
 class Project:
     """The project under judgement: its root, the tables of its pyproject.toml, and the environment.
 
-    `afresh` where a check may believe nothing that an earlier run left behind: for a merge or a release.
+    `afresh` where a check may believe nothing that an earlier run left behind: for a merge or a release. `watched` shows
+    a person who waits for a check how far it is, in a line that replaces the one before.
     """
 
     root: Path
     pyproject: Mapping[str, Any] = field(default_factory=dict)
     afresh: bool = False
     environment: Environment = field(default_factory=lambda: Environment("dev", EnvironmentTable()))
+    watched: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class Check:
     """A built-in item of a gate.
 
     `run(project, table)` returns the evidence or raises NoEvidence. `drill(project, table)` does the same for a
-    planted violation, through the same code, so that a gate which can not fail is found out. Where it `writes`, it is
-    left out as tests with that marker are.
+    planted violation, through the same code, so that a gate which can not fail is found out. Where it `writes`, or is
+    `exclusive`, it is treated as tests with that marker are.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Check:
     drill: Callable[[Project, Any], CheckEvidence] | None = None
     wanted: Callable[[Any], bool] = lambda table: True
     writes: bool = False
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

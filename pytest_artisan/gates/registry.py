@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_artisan.gates import e2e_evolution, ensemble, moga_stability, smoke, static_analysis, tables
+from pytest_artisan.gates import e2e_evolution, ensemble, load_smoke, moga_stability, smoke, static_analysis, tables
 from pytest_artisan.gates.gate import Gate, Project
 
 UNIT = "unit"
@@ -18,7 +18,7 @@ GATES = (
     ensemble.GATE,
     moga_stability.GATE,
     e2e_evolution.GATE,
-    Gate("load_smoke", "p95 at a fixed rate", tables.LoadSmoke),
+    load_smoke.GATE,
     Gate("security", "no critical advisory, and a complete SBOM", tables.Security),
     smoke.GATE,
     Gate("kpi", "the service's indicators in Prometheus", tables.Kpi, absent=lambda project: "no subject configured"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
+from pytest_artisan.load import planned
 from pytest_artisan.settings import Table, seconds
 from pytest_artisan.verdict.statistics import trials_to_bound_quantile, trials_to_exclude
 
@@ -111,18 +111,34 @@ class E2eEvolution(Tests, frozen=True):
 
 
 class LoadSmoke(Tests, frozen=True):
+    """What is sent comes from `locustfile`, a path below the project's root, to this machine or to one of `hosts`.
+
+    `deadline_s`: of each request, from when it was due; `endpoint_p95_ms` by name, such as "POST /orders", for those that
+    have a limit of their own; `workers`: processes that send, 0 is as many as the rate needs.
+    """
+
+    locustfile: str | None = None
+    hosts: tuple[str, ...] = ()
     rps: Positive = 10
     duration: str = "30s"
+    warmup_s: Annotated[float, Meta(ge=0)] = 3
+    arrivals: Literal["jitter", "poisson", "constant"] = "jitter"
     p95_ms: Positive = 2500
+    endpoint_p95_ms: dict[str, Positive] = field(default_factory=dict)
     errors_pct: Percent = 1
+    deadline_s: Positive = 10
+    workers: Count = 0
+    early_stop: bool = False
 
     def lint(self) -> Iterator[str]:
         """A sample must be able to show what the limits claim."""
+        if self.deadline_s * 1000 <= self.p95_ms:
+            yield f"deadline_s {self.deadline_s:g} is not longer than p95_ms {self.p95_ms:g}, which it would hide"
         complaints = list(_duration_complaints("duration", self.duration))
         yield from complaints
         if complaints:
             return
-        n = math.floor(self.rps * seconds(self.duration) + 1e-9)
+        n = planned(self.rps, seconds(self.duration))
         for claim, needed in self._claims():
             if n < needed:
                 yield f"rps x duration sends {n} requests, too few to show {claim}: at least {needed} are needed"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_artisan.load import planned
 from pytest_artisan.load.arrivals import Floats, Kind
 from pytest_artisan.load.messages import Batch, Outcome, Samples
 
@@ -35,17 +37,18 @@ class Load:
     @property
     def planned(self) -> int:
         """How many requests count."""
-        return count(self.rps, self.duration_s)
+        return planned(self.rps, self.duration_s)
 
     @property
     def warmup(self) -> int:
         """How many requests are sent before, and not counted."""
-        return count(self.rps, self.warmup_s)
+        return planned(self.rps, self.warmup_s)
 
 
-def count(rps: float, duration_s: float) -> int:
-    """How many requests a rate and a duration make."""
-    return math.floor(rps * duration_s + 1e-9)
+def nearest_rank(values: Iterable[float], quantile: float) -> float | None:
+    """The quantile: a value that was really seen. None where there is none."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(quantile * len(ordered) - 1e-9), 1) - 1] if ordered else None
 
 
 class Request(NamedTuple):
@@ -94,16 +97,19 @@ class Record:
         return sum(request.outcome is not Outcome.OK for request in self.requests)
 
     def latency_ms(self, request: Request) -> float:
-        """From when it was due to its answer; without a right one, it lasted the whole deadline."""
-        latency = request.late_ms + request.service_ms
-        return latency if request.outcome is Outcome.OK else max(latency, self.load.deadline_s * 1000)
+        """From when it was due to its answer."""
+        return self._at_least_deadline(request, request.late_ms + request.service_ms)
+
+    def _at_least_deadline(self, request: Request, ms: float) -> float:
+        """Without a right answer, a request lasted the whole deadline: nobody was served before."""
+        return ms if request.outcome is Outcome.OK else max(ms, self.load.deadline_s * 1000)
 
     def latencies_ms(self) -> list[float]:
         return [self.latency_ms(request) for request in self.requests]
 
     def service_ms(self) -> list[float]:
         """From when each was sent to its answer."""
-        return [request.service_ms for request in self.requests]
+        return [self._at_least_deadline(request, request.service_ms) for request in self.requests]
 
     def late_ms(self) -> list[float]:
         """How much later than due each was sent."""

@@ -25,13 +25,16 @@ _WISHES = (
 )
 
 
+# Of all users together: what one has made, another may take up.
+_wishes = itertools.cycle(_WISHES)
+_dna = deque[str](maxlen=100)
+_offered = deque[Options](maxlen=100)
+
+
 class Perfumer(FastHttpUser):
     """Looks in often, and makes something now and then."""
 
     wait_time = constant(1)
-    wishes = itertools.cycle(_WISHES)
-    dna: deque[int] = deque(maxlen=100)
-    offered: deque[Options] = deque(maxlen=100)
 
     @task(4)
     def health(self) -> None:
@@ -39,26 +42,26 @@ class Perfumer(FastHttpUser):
 
     @task(3)
     def create(self) -> None:
-        made = self._ask("POST", "/dna/create", Dna, {"wish": next(self.wishes)})
+        made = self._ask("POST", "/dna/create", Dna, {"wish": next(_wishes)})
         if made is not None:
-            self.dna.append(made.id)
+            _dna.append(made.id)
 
     @task(2)
     def options(self) -> None:
-        if not self.dna:
+        if not _dna:
             return self.create()
-        self.dna.rotate()
-        offered = self._ask("POST", "/evolve/options", Options, {"dna": self.dna[0], "algorithm": "REINFORCE"})
+        _dna.rotate()
+        offered = self._ask("POST", "/evolve/options", Options, {"dna": _dna[0], "algorithm": "REINFORCE"})
         if offered is not None:
-            self.offered.append(offered)
+            _offered.append(offered)
         return None
 
     @task(1)
     def feedback(self) -> None:
         """An experiment is rated once."""
-        if not self.offered:
+        if not _offered:
             return self.options()
-        offered = self.offered.popleft()
+        offered = _offered.popleft()
         rated = {"experiment": offered.experiment, "chosen": offered.options[0].id, "rating": 4}
         self._ask("POST", "/evolve/feedback", Learnt, {**rated, "algorithm": "REINFORCE"})
         return None

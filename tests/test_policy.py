@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -313,17 +314,24 @@ def test_the_digest_is_the_same_whatever_the_order_of_the_keys(load: Load) -> No
     assert re.fullmatch("[0-9a-f]{64}", load("").digest)
 
 
+_OTHER = {"subject": "package.module:factory", "locustfile": "load.py", "arrivals": "poisson", "early_stop": True}
+
+
 def other(key: str, value: object) -> object:
     """Another value for this key that every table takes."""
-    if key == "subject":
-        return "package.module:factory"
+    if key in _OTHER:
+        return _OTHER[key]
     if isinstance(value, str):
         return "77min"
     if isinstance(value, float) and 0 < value < 1:
         return value / 2
     if isinstance(value, int | float):
         return value + 1 if value else 1
-    return ["other"]
+    return {"other": 1} if isinstance(value, dict) else ["other"]
+
+
+def as_toml(value: object) -> str:
+    return f"{{ other = {value['other']} }}" if isinstance(value, dict) else json.dumps(value)
 
 
 LIMITS = [(gate.name, field.name) for gate in GATES for field in msgspec.structs.fields(gate.table)]
@@ -332,8 +340,7 @@ LIMITS = [(gate.name, field.name) for gate in GATES for field in msgspec.structs
 @pytest.mark.parametrize(("gate", "key"), LIMITS)
 def test_the_digest_changes_with_any_limit(gate: str, key: str, load: Load) -> None:
     before = load("")
-    changed = other(key, getattr(before.tables[gate], key))
-    value = f'"{changed}"' if isinstance(changed, str) else changed
+    value = as_toml(other(key, getattr(before.tables[gate], key)))
 
     assert load(f"[tool.artisan.{gate}]\n{key} = {value}").digest != before.digest
 

@@ -20,12 +20,13 @@ def _drill(project: Project, table: LoadSmoke) -> CheckEvidence:
         return of_load(project, planted, url)
 
 
-CHECK = "p95 at a fixed rate"
+_CHECK = "p95 at a fixed rate"
+ITEM = f"artisan::load_smoke::{_CHECK}"
 
 GATE = Gate(
     "load_smoke",
     "p95 at a fixed rate",
     LoadSmoke,
     # What a locustfile does to an environment is not known, so that it may do it where writing is allowed.
-    checks=(Check(CHECK, _load, _drill, lambda table: table.locustfile is not None, writes=True, exclusive=True),),
+    checks=(Check(_CHECK, _load, _drill, lambda table: table.locustfile is not None, writes=True, exclusive=True),),
 )

@@ -15,7 +15,7 @@ from pytest_artisan.load.messages import Batch, Order, Samples
 from pytest_artisan.load.users import Answered, Cast
 
 _NAMES = 200
-_PIECE_S = 0.1
+_PIECE_S, _TICK_S = 0.1, 0.005
 _MANY = "(further endpoints)"
 
 
@@ -47,18 +47,24 @@ class Engine:
         gc.collect()
         gc.freeze()
         gc.disable()
-        for number, (due, share) in enumerate(
-            zip(array("d", self._order.due), array("d", self._order.shares), strict=True)
-        ):
-            self._sleep_until(start + due)
+        try:
+            self._send_all()
+            while self._open and not self._stopped():
+                gevent.sleep(_TICK_S)
+            if not self._stopped():
+                self._cast.leave(self._order.deadline_s)
+        finally:
+            self.over.set()
+
+    def _send_all(self) -> None:
+        plan = zip(array("d", self._order.due), array("d", self._order.shares), strict=True)
+        for number, (due, share) in enumerate(plan):
+            self._sleep_until(self._start + due)
             if self._stopped():
-                break
+                return
             self._sent = number + 1
             self._open += 1
-            gevent.spawn(self._arrive, number, start + due, share)
-        while self._open and not self._stopped():
-            gevent.sleep(0.005)
-        self.over.set()
+            gevent.spawn(self._arrive, number, self._start + due, share)
 
     def _sleep_until(self, moment: float) -> None:
         """In pieces, to hear in between that the run is called off; behind time, it still lets the others work."""

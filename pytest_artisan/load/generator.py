@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,10 @@ def _environment() -> Environment:
     class Pacer(locust.User):  # type: ignore[misc,unused-ignore]
         @locust.task
         def walk(self) -> None:
-            self.environment.artisan_walk()
+            try:
+                self.environment.artisan_walk()
+            except Exception:  # noqa: BLE001 - Locust would begin again from the start
+                traceback.print_exc()
             raise locust.exception.StopUser
 
     options = Namespace(web_base_path="", enable_rebalancing=False)

@@ -11,12 +11,16 @@ STOP = b"stop\n"
 
 
 class Outcome(IntEnum):
-    """How a request ended: as it should, wrongly, at its deadline, or in a way that nobody heard of."""
+    """How a request ended: as it should, wrongly, at its deadline, or in a way that nobody heard of.
+
+    One that is `WAITING` was over the limit already when nothing could change the outcome of the run any more.
+    """
 
     OK = 0
     FAILED = 1
     EXPIRED = 2
     UNHEARD = 3
+    WAITING = 4
 
 
 class Order(msgspec.Struct, frozen=True):

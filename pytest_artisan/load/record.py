@@ -14,6 +14,7 @@ from pytest_artisan.load.arrivals import Floats, Kind
 from pytest_artisan.load.messages import Batch, Outcome, Samples
 
 _UNHEARD = "(no answer was heard of)"
+DECIDED, INTERRUPTED = "decided", "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,17 @@ class Request(NamedTuple):
     outcome: Outcome
     endpoint: str
 
+    @property
+    def failed(self) -> bool:
+        return self.outcome not in (Outcome.OK, Outcome.WAITING)
+
 
 @dataclass(slots=True)
 class Record:
     """What is known of a run: `requests` are those that count and are over, in the order in which they ended.
 
     `broken` says why there was no load at all, `faults` what went wrong with the generators, `causes` why requests
-    failed, by endpoint and text. `now` are seconds from the first request that counts.
+    failed, by endpoint and text, `stopped` why the run ended before its time. `now` are seconds from the first request that counts.
     """
 
     load: Load
@@ -94,7 +99,7 @@ class Record:
 
     @property
     def failed(self) -> int:
-        return sum(request.outcome is not Outcome.OK for request in self.requests)
+        return sum(request.failed for request in self.requests)
 
     def latency_ms(self, request: Request) -> float:
         """From when it was due to its answer."""
@@ -102,7 +107,15 @@ class Record:
 
     def _at_least_deadline(self, request: Request, ms: float) -> float:
         """Without a right answer, a request lasted the whole deadline: nobody was served before."""
-        return ms if request.outcome is Outcome.OK else max(ms, self.load.deadline_s * 1000)
+        return max(ms, self.load.deadline_s * 1000) if request.failed else ms
+
+    def by_endpoint(self) -> dict[str, list[Request]]:
+        """The requests of each endpoint, by name; of one without an answer it is not known."""
+        found: dict[str, list[Request]] = {}
+        for request in self.requests:
+            if request.endpoint != _UNHEARD:
+                found.setdefault(request.endpoint, []).append(request)
+        return dict(sorted(found.items()))
 
     def latencies_ms(self) -> list[float]:
         return [self.latency_ms(request) for request in self.requests]
@@ -145,10 +158,18 @@ class Record:
             self.causes[endpoint, cause] += times
 
     def close(self) -> None:
-        """Nothing more will be told: what has no answer has failed; the requests are put in order of time."""
+        """Nothing more will be told: what has no answer has failed; the requests are put in order of time.
+
+        Where the run ended as its outcome was decided, what has no answer was not waited for: only what is over the
+        limit already is known.
+        """
         for at in self._open.values():
-            self.requests.append(Request(at, 0.0, 0.0, Outcome.UNHEARD, _UNHEARD))
-        if self._open:
+            waited_ms = (self.now - at) * 1000
+            if self.stopped != DECIDED:
+                self.requests.append(Request(at, 0.0, 0.0, Outcome.UNHEARD, _UNHEARD))
+            elif waited_ms > self.load.limit_ms:
+                self.requests.append(Request(at, 0.0, waited_ms, Outcome.WAITING, _UNHEARD))
+        if self._open and self.stopped != DECIDED:
             self.causes[_UNHEARD, "the run ended before its answer or its deadline came"] += len(self._open)
         self._open.clear()
         self.requests.sort()

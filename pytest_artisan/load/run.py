@@ -21,7 +21,7 @@ import numpy as np
 from pytest_artisan.children import Child
 from pytest_artisan.load.arrivals import arrivals, shares
 from pytest_artisan.load.messages import STOP, Batch, Checked, Listening, Order, Said
-from pytest_artisan.load.record import Load, Record
+from pytest_artisan.load.record import DECIDED, INTERRUPTED, Load, Record
 
 _START_S, _CONTRACT_S, _SLACK_S, _STOP_S = 30.0, 60.0, 10.0, 3.0
 _LEAST_PATIENCE_S = 2.5
@@ -80,7 +80,7 @@ class Generators:
             self._children[_FIRST].tell(msgspec.json.encode(order) + b"\n")
             self._listen(record, told)
         except KeyboardInterrupt:
-            self._call_off(record, "interrupted")
+            self._call_off(record, INTERRUPTED)
             self._listen(record, told)
             raise Interrupted(record) from None
         finally:
@@ -106,7 +106,7 @@ class Generators:
                     if len(self._done) == max(self._workers, 1):
                         return
                     if not record.stopped and not told(record):
-                        self._call_off(record, "decided")
+                        self._call_off(record, DECIDED)
 
     def _call_off(self, record: Record, why: str) -> None:
         """What is known by then still comes."""

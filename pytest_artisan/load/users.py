@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import gevent
-from locust import FastHttpUser, User, task
+from locust import FastHttpUser, HttpUser, User, task
 from locust.env import Environment
-from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopUser
+from locust.exception import CatchResponseError, RescheduleTask, RescheduleTaskImmediately, StopUser
 from locust.util.load_locustfile import load_locustfile
 
 from pytest_artisan.load.messages import Outcome
@@ -117,13 +118,12 @@ def hear(
 
 
 def _cause(response: Any, exception: Any) -> str:
-    status = getattr(response, "status_code", 0)
+    status = getattr(response, "status_code", 0) or 0
     if exception is None:
         return f"status {status}, a redirect, which is not followed" if status in _REDIRECTS else ""
-    if status and status >= 400:
-        return f"status {status}"
-    text = str(getattr(exception, "original", None) or exception)
-    return f"{type(exception).__name__}: {text}" if isinstance(exception, Exception) else text
+    if isinstance(exception, CatchResponseError):
+        return str(exception) or "its task says so"  # the locustfile's own words
+    return f"status {status}" if status >= 400 else f"{type(exception).__name__}: {exception}"
 
 
 class Part(NamedTuple):
@@ -167,7 +167,7 @@ class Cast:
         error: BaseException | None = None
         timer = gevent.Timeout.start_new(seconds, Expired)
         try:
-            user = idle.pop() if idle else self._new(part.kind)
+            user = idle.pop() if idle else self._new(part.kind, arrival)
             user.arrival = arrival
             part.task(user)
         except _ENDED:
@@ -182,15 +182,18 @@ class Cast:
             idle.append(user)
         return arrival.answered
 
-    def _new(self, kind: type[Any]) -> Any:
+    def _new(self, kind: type[Any], arrival: Arrival) -> Any:
         user = kind(self._environment)
+        user.arrival = arrival
         user.on_start()
         return user
 
-    def leave(self) -> None:
-        """Let everybody say goodbye."""
-        for user in itertools.chain.from_iterable(self._idle.values()):
-            user.on_stop()
+    def leave(self, seconds: float) -> None:
+        """Let those who are idle say goodbye, within `seconds`; what they send then does not count."""
+        with gevent.Timeout(seconds, False):  # type: ignore[arg-type]  # its own way to be silent
+            for user in itertools.chain.from_iterable(self._idle.values()):
+                with suppress(Exception):
+                    user.on_stop()
 
 
 def cast_of(environment: Environment, locustfile: str | None, url: str) -> Cast:
@@ -206,14 +209,10 @@ def cast_of(environment: Environment, locustfile: str | None, url: str) -> Cast:
         kinds, _ = load_locustfile(locustfile)
     except Exception as error:
         raise ScenarioError(f"can not be imported: {type(error).__name__}: {error}") from error
-    return Cast(environment, list(_with_clients(kinds.values())))
-
-
-def _with_clients(kinds: Any) -> Iterator[type[User]]:
-    for kind in kinds:
-        if not hasattr(kind, "client") and not issubclass(kind, FastHttpUser):
+    for kind in kinds.values():
+        if not issubclass(kind, HttpUser | FastHttpUser):
             raise ScenarioError(f"{kind.__name__} is no HttpUser and no FastHttpUser")
-        yield kind
+    return Cast(environment, list(kinds.values()))
 
 
 def _getter(path: str) -> type[User]:

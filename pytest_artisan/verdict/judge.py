@@ -162,7 +162,9 @@ def reach(m: Measurement) -> str:
     if m.limit is None or m.value is None or m.proven is None:
         return excluded
     if m.proven:
-        return f"proven: {excluded}" if excluded else "proven"
+        # A proof is one-sided, so the end of the two-sided interval may lie beyond what it shows.
+        within = m.interval is None or m.limit.holds(_edge(m.interval, m.limit))
+        return f"proven: {excluded}" if excluded and within else "proven"
     if m.interval is None:
         return "point estimate"
     side = "up" if m.limit.bound in _LOWER_IS_BETTER else "down"

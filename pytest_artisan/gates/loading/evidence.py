@@ -12,7 +12,7 @@ from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.loading.watch import P95, Watch
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.messages import Outcome
-from pytest_artisan.load.record import Load, Record, Request, nearest_rank
+from pytest_artisan.load.record import DECIDED, INTERRUPTED, Load, Record, Request, nearest_rank
 from pytest_artisan.load.run import Generators
 from pytest_artisan.loopback import is_here
 from pytest_artisan.settings import one_line, seconds
@@ -22,6 +22,10 @@ from pytest_artisan.verdict.series import series_quantile, share_interval, shows
 _PER_PROCESS = 4000  # requests a second that one process sends in time
 _LATE_SHARE, _LATE_MS = 0.05, 10.0  # of the limit, or at least as much as a busy machine always has
 _CAUSES = 5
+
+
+class NotAllowed(NoEvidence):
+    """A load that must not be sent, or of which nobody said what it is."""
 
 
 def of_load(project: Project, table: LoadSmoke, url: str | None = None) -> CheckEvidence:
@@ -34,12 +38,12 @@ def of_load(project: Project, table: LoadSmoke, url: str | None = None) -> Check
 
 
 def record_of(project: Project, table: LoadSmoke, url: str | None = None) -> Record:
-    """The run alone. Raises NoEvidence where it must not be, or was not; Interrupted."""
+    """The run alone. Raises NotAllowed, NoEvidence where there was none, and Interrupted."""
     locustfile = None if table.locustfile is None else project.root / table.locustfile
     if locustfile is None and url is None:
-        raise NoEvidence("neither a locustfile nor an address is named, so there is nothing to send")
+        raise NotAllowed("neither a locustfile nor an address is named, so there is nothing to send")
     if locustfile is not None and not locustfile.is_file():
-        raise NoEvidence(f"locustfile {table.locustfile!r} does not exist")
+        raise NotAllowed(f"locustfile {table.locustfile!r} does not exist")
     workers = table.workers or (0 if table.rps <= _PER_PROCESS else -int(-table.rps // _PER_PROCESS))
     with ExitStack() as stack:
         target = url or project.environment.base_url
@@ -67,7 +71,7 @@ def record_of(project: Project, table: LoadSmoke, url: str | None = None) -> Rec
 def _check_host(url: str, table: LoadSmoke) -> None:
     if not is_here(url) and urlsplit(url).hostname not in table.hosts:
         where = f"[tool.artisan.load_smoke] hosts = {list(table.hosts)}"
-        raise NoEvidence(f"{urlsplit(url).hostname} is not among {where}, so no load goes there")
+        raise NotAllowed(f"{urlsplit(url).hostname} is not among {where}, so no load goes there")
 
 
 def of_record(record: Record, table: LoadSmoke) -> CheckEvidence:
@@ -76,9 +80,8 @@ def of_record(record: Record, table: LoadSmoke) -> CheckEvidence:
         sent = measured("requests sent", 0, unit="count", equal_to=record.planned)
         return CheckEvidence((sent,), (_finding(table, "contract", record.broken),))
     doubt = "; ".join(_doubts(record, table))
-    total = [_p95("p95", record.requests, record, table.p95_ms), _errors(record.requests, table)]
-    total[0] = replace(total[0], samples=_samples(record))
-    measurements = [*total, *_endpoints(record, table), *_generator(record, table)]
+    p95 = replace(_p95("p95", record.requests, record, table.p95_ms), samples=_samples(record))
+    measurements = [p95, *_errors(record, table), *_endpoints(record, table), *_generator(record, table)]
     doubted = tuple(replace(m, doubt=doubt) if doubt and m.value is not None else m for m in measurements)
     return CheckEvidence(doubted, tuple(_findings(record, table)))
 
@@ -94,35 +97,37 @@ def _p95(name: str, requests: Sequence[Request], record: Record, limit_ms: float
     return replace(p95, proven=shows_at_most([latency > limit_ms for latency in latencies], 1 - P95))
 
 
-def _errors(requests: Sequence[Request], table: LoadSmoke) -> Measurement:
-    failed = [request.outcome is not Outcome.OK for request in requests]
-    if not failed:
-        return measured("errors", None, unit="%", at_most=table.errors_pct, n=0)
-    low, high = share_interval(failed)
-    share = 100 * sum(failed) / len(failed)
-    errors = measured(
-        "errors", share, unit="%", at_most=table.errors_pct, n=len(failed), interval=(100 * low, 100 * high)
-    )
-    return replace(errors, proven=shows_at_most(failed, table.errors_pct / 100))
+def _errors(record: Record, table: LoadSmoke) -> Iterator[Measurement]:
+    failed = _fates(record.requests)
+    if failed:
+        low, high = share_interval(failed)
+        percent, span = 100 * sum(failed) / len(failed), (100 * low, 100 * high)
+        errors = measured("errors", percent, unit="%", at_most=table.errors_pct, n=len(failed), interval=span)
+        yield replace(errors, proven=shows_at_most(failed, table.errors_pct / 100))
+    elif record.stopped != DECIDED:
+        yield measured("errors", None, unit="%", at_most=table.errors_pct, n=0)
+
+
+def _fates(requests: Sequence[Request]) -> list[bool]:
+    """Whether each request failed; of one that was not waited for, nobody knows."""
+    return [request.failed for request in requests if request.outcome is not Outcome.WAITING]
 
 
 def _endpoints(record: Record, table: LoadSmoke) -> Iterator[Measurement]:
     """Each endpoint's p95; and of its errors, as few requests say little, what they show for sure."""
-    by_endpoint: dict[str, list[Request]] = {name: [] for name in table.endpoint_p95_ms}
-    for request in record.requests:
-        by_endpoint.setdefault(request.endpoint, []).append(request)
-    for name, requests in sorted(by_endpoint.items()):
+    # A limit for an endpoint that nobody asked has no data.
+    unasked: dict[str, list[Request]] = {name: [] for name in table.endpoint_p95_ms}
+    for name, requests in (unasked | record.by_endpoint()).items():
         limit_ms = table.endpoint_p95_ms.get(name, table.p95_ms)
         yield _p95(f"p95 of {name}", requests, record, limit_ms)
-        low, _ = (
-            share_interval([request.outcome is not Outcome.OK for request in requests]) if requests else (None, None)
-        )
-        shown = None if low is None else 100 * low
-        yield measured(f"errors shown of {name}", shown, unit="%", at_most=table.errors_pct, n=len(requests))
+        failed = _fates(requests)
+        if failed:
+            shown = 100 * share_interval(failed)[0]
+            yield measured(f"errors shown of {name}", shown, unit="%", at_most=table.errors_pct, n=len(failed))
 
 
 def _generator(record: Record, table: LoadSmoke) -> Iterator[Measurement]:
-    if record.stopped != "decided":
+    if record.stopped != DECIDED:
         yield measured("requests sent", record.sent, unit="count", equal_to=record.planned)
     late = nearest_rank(record.late_ms(), 0.99)
     yield measured("lateness p99", late, unit="ms", at_most=_late_limit_ms(table), n=len(record.requests))
@@ -131,10 +136,10 @@ def _generator(record: Record, table: LoadSmoke) -> Iterator[Measurement]:
 def _doubts(record: Record, table: LoadSmoke) -> Iterator[str]:
     """Why the numbers may be the generator's, and not the service's."""
     yield from record.faults
-    if record.stopped == "interrupted":
+    if record.stopped == INTERRUPTED:
         yield "the run was interrupted"
     unsent = record.planned - record.sent
-    if unsent and record.stopped != "decided":
+    if unsent and record.stopped != DECIDED:
         yield f"{unsent} of {record.planned} requests were not sent"
     late = nearest_rank(record.late_ms(), 0.99)
     if late is not None and late > _late_limit_ms(table):
@@ -150,7 +155,7 @@ def _late_limit_ms(table: LoadSmoke) -> float:
 
 def _findings(record: Record, table: LoadSmoke) -> Iterator[Finding]:
     """Why requests failed, where too many did."""
-    if 100 * record.failed > table.errors_pct * len(record.requests):
+    if 100 * record.failed > table.errors_pct * len(_fates(record.requests)):
         for (endpoint, cause), times in record.causes.most_common(_CAUSES):
             yield _finding(table, endpoint, f"{cause} ({times} requests)")
 
@@ -160,5 +165,5 @@ def _finding(table: LoadSmoke, rule: str, text: str) -> Finding:
 
 
 def _samples(record: Record) -> Samples:
-    values = [record.latency_ms(r) if r.outcome is Outcome.OK else None for r in record.requests]
+    values = [record.latency_ms(r) if not r.failed else None for r in record.requests]
     return Samples.of([request.at for request in record.requests], values, record.late_ms())

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 from pytest_artisan.gates.tables import LoadSmoke
-from pytest_artisan.load.messages import Outcome
 from pytest_artisan.load.record import Record, nearest_rank
 from pytest_artisan.verdict.series import decided
 
@@ -31,7 +30,7 @@ class Watch:
         self._read += len(fresh)
         latencies = [record.latency_ms(request) for request in fresh]
         self._over += sum(latency > self._table.p95_ms for latency in latencies)
-        self._failed += sum(request.outcome is not Outcome.OK for request in fresh)
+        self._failed += sum(request.failed for request in fresh)
         self._ordered += latencies
         self._ordered.sort()
         self._late = sorted([*self._late, *(request.late_ms for request in fresh)])

@@ -15,7 +15,7 @@ from pytest_artisan.ledger import replay
 from pytest_artisan.loopback import end_with_parent
 from pytest_artisan.policy import load_policy
 from pytest_artisan.release import baselines
-from pytest_artisan.release.environments import NAMES, Environment, get_config
+from pytest_artisan.release.environments import NAMES, Environment, get_config, url_complaints
 from pytest_artisan.reports import terminal
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.reports.publish import RENDERERS, publish
@@ -209,6 +209,8 @@ def _load_smoke(options: argparse.Namespace) -> int:
     from pytest_artisan.gates.loading import command
     from pytest_artisan.gates.loading.evidence import NotAllowed
 
+    for complaint in url_complaints("--url", options.url) if options.url else ():
+        raise SettingsError(complaint)
     policy = load_policy(project_root(Path.cwd()), environment=options.env)
     given = {"rps": options.rps, "duration": options.duration, "p95_ms": options.p95_threshold}
     table = {**msgspec.to_builtins(policy.tables["load_smoke"]), **{k: v for k, v in given.items() if v is not None}}

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pytest_artisan.load.engine import Engine
 
 _TICK_S, _REPORT_S, _AHEAD_S = 0.01, 0.2, 0.1
-_ORDER, _BEGIN, _CHECKED, _BATCH = "artisan order", "artisan begin", "artisan checked", "artisan batch"
+_READY, _ORDER, _CHECKED = "artisan ready", "artisan order", "artisan checked"
+_BEGIN, _BATCH = "artisan begin", "artisan batch"
 _DATA = "data"
 
 
@@ -136,6 +137,7 @@ def _master(line: _Line, count: int) -> None:
 
     environment = _environment()
     runner = environment.create_master_runner(HOST, 0)
+    ready: list[str] = []
     checked: list[Checked] = []
     environment.events.worker_report.add_listener(lambda client_id, data: line.pass_on(data[_BATCH]))
     runner.register_message(
@@ -143,11 +145,11 @@ def _master(line: _Line, count: int) -> None:
     )
     line.say(Listening(runner.server.port))
     order = _awaited(line)
-    while len(runner.clients.ready) < count:
+    while len(ready) < count:
         gevent.sleep(_TICK_S)
-    for number, client in enumerate(runner.clients.ready):
+    for number, worker in enumerate(ready):
         part = msgspec.json.encode((number, order.part(number, count)))
-        runner.send_message(_ORDER, {_DATA: part}, client.id)
+        runner.send_message(_ORDER, {_DATA: part}, worker)
     while len(checked) < count:
         gevent.sleep(_TICK_S)
     for said in checked:
@@ -176,6 +178,8 @@ def _worker(line: _Line, port: int) -> None:
         _ORDER, lambda msg, **_: ordered.put(msgspec.json.decode(msg.data[_DATA], type=tuple[int, Order]))
     )
     runner.register_message(_BEGIN, lambda msg, **_: begins.put(msg.data[_DATA]))
+    # Before, a message would have found nobody who listens for it.
+    runner.send_message(_READY)
     number, order = ordered.get()
     engine = _engine(environment, line, order, number)
     fault = engine if isinstance(engine, str) else ""

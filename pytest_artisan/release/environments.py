@@ -64,9 +64,9 @@ class Llm(Table, frozen=True):
         for field in ("qwen_endpoint", "mistral_endpoint", "llama_endpoint", "embedding_endpoint"):
             url = getattr(self, field)
             if url is not None:
-                yield from _url_complaints(field, url)
+                yield from url_complaints(field, url)
         if self.cache_url is not None:
-            yield from _url_complaints("cache_url", self.cache_url, ("redis", "rediss"))
+            yield from url_complaints("cache_url", self.cache_url, ("redis", "rediss"))
         members = (self.qwen_endpoint, self.mistral_endpoint, self.llama_endpoint)
         if None in members and any(members):
             yield "names an endpoint for some members of the ensemble; name all three, or none for the local models"
@@ -88,12 +88,13 @@ class EnvironmentTable(Table, frozen=True):
         for field in ("base_url", "prometheus_url"):
             url = getattr(self, field)
             if url is not None:
-                yield from _url_complaints(field, url)
+                yield from url_complaints(field, url)
         for name in ("database", "llm"):
             yield from (f"{name} {complaint}" for complaint in getattr(self, name).lint())
 
 
-def _url_complaints(field: str, url: str, schemes: tuple[str, ...] = ("http", "https")) -> Iterator[str]:
+def url_complaints(field: str, url: str, schemes: tuple[str, ...] = ("http", "https")) -> Iterator[str]:
+    """What is wrong with an address."""
     try:
         parts = urlsplit(url)
         sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0

@@ -83,7 +83,8 @@ def of_record(record: Record, table: LoadSmoke) -> CheckEvidence:
     p95 = replace(_p95("p95", record.requests, record, table.p95_ms), samples=_samples(record))
     measurements = [p95, *_errors(record, table), *_endpoints(record, table), *_generator(record, table)]
     doubted = tuple(replace(m, doubt=doubt) if doubt and m.value is not None else m for m in measurements)
-    return CheckEvidence(doubted, tuple(_findings(record, table)))
+    # What a doubted run found may be the generator's fault as well.
+    return CheckEvidence(doubted, () if doubt else tuple(_findings(record, table)))
 
 
 def _p95(name: str, requests: Sequence[Request], record: Record, limit_ms: float) -> Measurement:
@@ -92,7 +93,7 @@ def _p95(name: str, requests: Sequence[Request], record: Record, limit_ms: float
         return measured(name, None, unit="ms", at_most=limit_ms, n=0)
     value, low, high = series_quantile(latencies, P95)
     # Nothing lasts longer than the slowest one here or the deadline, whichever is more.
-    end = max(latencies[-1], max(latencies), record.load.deadline_s * 1000) if high is None else high
+    end = max(*latencies, record.load.deadline_s * 1000) if high is None else high
     p95 = measured(name, value, unit="ms", at_most=limit_ms, n=len(latencies), interval=(low, end))
     return replace(p95, proven=shows_at_most([latency > limit_ms for latency in latencies], 1 - P95))
 

@@ -43,6 +43,37 @@ def trials_to_bound_quantile(quantile: float, confidence: float = 0.95) -> int:
     return math.ceil(math.log1p(-confidence) / math.log(quantile))
 
 
+def normal_quantile(probability: float) -> float:
+    """The quantile of the standard normal distribution, 0 < `probability` < 1, by Newton's steps on `math.erfc`."""
+    z = 0.0
+    for _ in range(50):
+        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        step = (probability - math.erfc(-z / math.sqrt(2)) / 2) / density
+        z += max(-1.0, min(step, 1.0))
+        if abs(step) < 1e-13:
+            break
+    return z
+
+
+def wilson_interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The two-sided score interval of a share, both ends from 0 to 1 (Wilson, 1927, JASA 22:209).
+
+    `hits` of `n` independent trials; an end is exactly 0 or 1 where no trial or each is a hit. Raises ValueError where
+    `n` is 0 or `hits` is not from 0 to `n`.
+    """
+    if not 0 <= hits <= n or not n:
+        raise ValueError(f"{hits} hits of {n} trials have no share")
+    return score_interval(hits / n, n, normal_quantile((1 + confidence) / 2))
+
+
+def score_interval(share: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share that `n` trials gave, `n` not necessarily whole, `z` standard errors wide."""
+    shrink = 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / shrink
+    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / shrink
+    return max(middle - half, 0.0) if share else 0.0, min(middle + half, 1.0) if share < 1 else 1.0
+
+
 def quantile_interval(
     ordered: Sequence[float], quantile: float, confidence: float = 0.95
 ) -> tuple[float, float, float | None]:
@@ -50,19 +81,31 @@ def quantile_interval(
 
     The upper end is None where the sample is too small for one (Hahn and Meeker, 1991). Raises ValueError for no sample.
     """
-    n = len(ordered)
+    rank, lower, upper = quantile_ranks(len(ordered), quantile, confidence)
+    return ordered[rank], ordered[lower], None if upper is None else ordered[upper]
+
+
+def quantile_ranks(n: int, quantile: float, confidence: float) -> tuple[int, int, int | None]:
+    """Where, counted from 0, an ordered sample of `n` holds its quantile and the two ends of the interval of that."""
     if not n:
         raise ValueError("no sample has no quantile")
     outside = (1 - confidence) / 2
+    # Further from the middle than 40 standard deviations a binomial has nothing that a float could hold.
+    reach = 40 * math.sqrt(n * quantile * (1 - quantile)) + 40
     below, lower, upper = 0.0, 0, None
-    for k in range(n):
-        log_choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    for k in range(max(0, int(n * quantile - reach)), n):
         # The chance that at most k of the sample lie below the quantile.
-        below += math.exp(log_choose + k * math.log(quantile) + (n - k) * math.log1p(-quantile))
+        below += math.exp(log_binomial(k, n, quantile))
         if below <= outside:
             lower = k
         if below >= 1 - outside:
             upper = k
             break
     rank = max(math.ceil(quantile * n - 1e-9), 1) - 1
-    return ordered[rank], ordered[min(lower, rank)], None if upper is None else ordered[max(upper, rank)]
+    return rank, min(lower, rank), None if upper is None else max(upper, rank)
+
+
+def log_binomial(k: int, n: int, rate: float) -> float:
+    """The logarithm of the chance of `k` hits in `n` trials, 0 < `rate` < 1."""
+    log_choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return log_choose + k * math.log(rate) + (n - k) * math.log1p(-rate)

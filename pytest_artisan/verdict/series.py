@@ -8,24 +8,27 @@ from itertools import pairwise
 
 from pytest_artisan.verdict.statistics import log_binomial, normal_quantile, quantile_ranks, score_interval
 
-# Odd, as the distribution of Student's t has a short sum for even degrees of freedom.
-BATCHES = 5
+# With more, the interval of independent samples is narrower, and a stall longer than a batch is missed; measured in
+# benchmarks/load_intervals.py. `student_quantile` is of one degree of freedom less.
+BATCHES = 9
 
 
 def share_interval(hits: Sequence[bool], confidence: float = 0.95) -> tuple[float, float]:
     """The two-sided interval of a share, both ends from 0 to 1, of a sample in order of time.
 
-    Wilson's (1927), of as many independent trials as give the standard error of the means of batches, where that is
-    the wider one (Law, Simulation Modeling and Analysis, 2015, 9.5). Raises ValueError for no sample.
+    Wilson's (1927), widened where the means of batches vary more than those of independent trials (Law, Simulation
+    Modeling and Analysis, 5th edition, 9.5.3). What never happened in the sample widens nothing: of rare stalls that
+    it missed the interval does not know. Raises ValueError for no sample.
     """
     n = len(hits)
     if not n:
         raise ValueError("no sample has no share")
     share = sum(hits) / n
-    z = normal_quantile((1 + confidence) / 2)
-    binomial = z * math.sqrt(share * (1 - share) / n)
-    widened = batch_error(hits) * student_quantile((1 + confidence) / 2)
-    return score_interval(share, n * (binomial / widened) ** 2 if widened > binomial else n, z)
+    spread = normal_quantile((1 + confidence) / 2) ** 2 / n
+    if 0 < share < 1:
+        half = student_quantile((1 + confidence) / 2) * batch_error(hits)
+        spread = max(spread, half**2 / (share * (1 - share)))
+    return score_interval(share, spread)
 
 
 def shows_at_most(hits: Sequence[bool], rate: float, confidence: float = 0.95) -> bool:
@@ -47,16 +50,18 @@ def series_quantile(
 ) -> tuple[float, float, float | None]:
     """The quantile by nearest rank of a sample in order of time, and the two ends of its interval, in its unit.
 
-    The interval of the order statistics, or that of the batch means of `value > quantile` where that reaches further.
-    The upper end is None where the sample can not bound it. Raises ValueError for no sample.
+    The ranks are those of the order statistics, or those of the batch means of the share beyond the value where these
+    reach further. The upper end is None where the sample can not bound it. Raises ValueError for no sample.
     """
     n, ordered = len(values), sorted(values)
     rank, lower, upper = quantile_ranks(n, quantile, confidence)
-    point = ordered[rank]
-    half = student_quantile((1 + confidence) / 2) * batch_error([value > point for value in values])
-    low = ordered[max(min(lower, math.floor(n * (quantile - half))), 0)]
-    highest = n if upper is None else max(upper, math.ceil(n * (quantile + half)))
-    return point, low, ordered[highest] if highest < n else None
+    point, t = ordered[rank], student_quantile((1 + confidence) / 2)
+    # Each side by itself: where many share the value, as all that failed do, none is above it.
+    down = t * batch_error([value >= point for value in values])
+    up = t * batch_error([value > point for value in values])
+    low = ordered[max(min(lower, math.floor(n * (quantile - down)) - 1), 0)]
+    high = n if upper is None else max(upper, math.ceil(n * (quantile + up)) - 1)
+    return point, low, ordered[high] if high < n else None
 
 
 def decided(hits: int, n: int, limit: float, error: float = 0.01) -> bool | None:
@@ -71,11 +76,12 @@ def decided(hits: int, n: int, limit: float, error: float = 0.01) -> bool | None
     if limit >= 1:
         return False
     misses = n - hits
+    # A larger one would leave the difference of its logarithms no digit.
+    beyond = min(0.5 / limit - 0.5, 1e6)
     wide = log_beta(hits + 0.5, misses + 0.5) - log_beta(0.5, 0.5)
-    beyond = 0.5 / limit - 0.5
     near = log_beta(hits + 0.5, misses + beyond) - log_beta(0.5, beyond)
-    against = hits * math.log(limit) + misses * math.log1p(-limit)
-    if max(wide, near) - math.log(2) - against < -math.log(error):
+    mixture = max(wide, near) + math.log1p(math.exp(-abs(wide - near))) - math.log(2)
+    if mixture - hits * math.log(limit) - misses * math.log1p(-limit) < -math.log(error):
         return None
     return hits > limit * n
 
@@ -92,9 +98,17 @@ def batch_error(hits: Sequence[bool]) -> float:
 
 
 def student_quantile(probability: float) -> float:
-    """The quantile of Student's t for the batches, 0.5 <= `probability` < 1 (Shaw, 2006, for 4 degrees of freedom)."""
-    alpha = 4 * probability * (1 - probability)
-    return 2 * math.sqrt(math.cos(math.acos(math.sqrt(alpha)) / 3) / math.sqrt(alpha) - 1)
+    """The quantile of Student's t with 8 degrees of freedom, 0.5 <= `probability` < 1.
+
+    By bisection of the sine in the finite sum of Abramowitz and Stegun, 26.7.4.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        sine = (low + high) / 2
+        rest = 1 - sine * sine
+        inside = sine * (1 + rest * (1 / 2 + rest * (3 / 8 + rest * 5 / 16)))
+        low, high = (sine, high) if inside < 2 * probability - 1 else (low, sine)
+    return low * math.sqrt(8 / (1 - low * low))
 
 
 def log_beta(a: float, b: float) -> float:

@@ -63,14 +63,16 @@ def wilson_interval(hits: int, n: int, confidence: float = 0.95) -> tuple[float,
     """
     if not 0 <= hits <= n or not n:
         raise ValueError(f"{hits} hits of {n} trials have no share")
-    return score_interval(hits / n, n, normal_quantile((1 + confidence) / 2))
+    return score_interval(hits / n, normal_quantile((1 + confidence) / 2) ** 2 / n)
 
 
-def score_interval(share: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's interval of a share that `n` trials gave, `n` not necessarily whole, `z` standard errors wide."""
-    shrink = 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / shrink
-    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / shrink
+def score_interval(share: float, spread: float) -> tuple[float, float]:
+    """Wilson's interval: every rate with (`share` - rate)^2 <= `spread` * rate * (1 - rate).
+
+    `spread` is z^2 / n for n independent trials and z standard errors to either side.
+    """
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(spread * share * (1 - share) + spread**2 / 4) / (1 + spread)
     return max(middle - half, 0.0) if share else 0.0, min(middle + half, 1.0) if share < 1 else 1.0
 
 
@@ -90,7 +92,7 @@ def quantile_ranks(n: int, quantile: float, confidence: float) -> tuple[int, int
     if not n:
         raise ValueError("no sample has no quantile")
     outside = (1 - confidence) / 2
-    # Further from the middle than 40 standard deviations a binomial has nothing that a float could hold.
+    # Less than 1e-25 of a binomial distribution lies further below its middle.
     reach = 40 * math.sqrt(n * quantile * (1 - quantile)) + 40
     below, lower, upper = 0.0, 0, None
     for k in range(max(0, int(n * quantile - reach)), n):

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from pytest_artisan.verdict.statistics import log_binomial, normal_quantile, quantile_ranks, score_interval
 
-# With more, the interval of independent samples is narrower, and a stall longer than a batch is missed; measured in
-# benchmarks/load_intervals.py. `student_quantile` is of one degree of freedom less.
+# Fewer make the interval wide where the sample is independent, more make it narrow where it depends on itself for
+# longer than a batch lasts. `student_quantile` is of one degree of freedom less.
 BATCHES = 9
 
 

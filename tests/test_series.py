@@ -173,6 +173,27 @@ def test_where_the_slow_ones_come_together_the_interval_reaches_further() -> Non
     assert series_quantile(dealt(58), 0.95)[2] is None
 
 
+@quick
+@given(seed=st.integers(0, 10**6))
+def test_the_ranks_are_those_of_the_means_of_batches(seed: int) -> None:
+    rng, each = np.random.default_rng(seed), 400
+    values = rng.permutation(BATCHES * each) + np.repeat(rng.integers(0, 200, BATCHES), each) + 0.5 * rng.random()
+    point, low, high = series_quantile(values.tolist(), 0.9)
+    n, ordered = len(values), np.sort(values)
+    plain = quantile_interval(ordered.tolist(), 0.9)
+    t = stats.t.ppf(0.975, BATCHES - 1)
+    above, from_it = ((values > point).reshape(BATCHES, each), (values >= point).reshape(BATCHES, each))
+    up = math.ceil(n * (0.9 + t * stats.sem(above.mean(axis=1))))
+    down = math.floor(n * (0.9 - t * stats.sem(from_it.mean(axis=1))))
+    assert low == min(plain[1], ordered[down - 1])
+    assert high == max(reach(plain[2]), ordered[up - 1])
+
+
+def test_a_batch_may_be_of_one() -> None:
+    hits = [True, *[False] * (BATCHES - 1)]
+    assert share_interval(hits)[1] > wilson_interval(1, BATCHES)[1]
+
+
 def test_a_burst_of_failures_that_is_the_quantile_does_not_prove_itself() -> None:
     failed = [math.inf if 100 <= place < 130 else 1.0 for place in range(300)]
     assert series_quantile(failed, 0.95) == (math.inf, 1.0, math.inf)
@@ -183,9 +204,17 @@ def test_a_dead_service_is_decided_within_three_requests(limit: float) -> None:
     assert decided(3, 3, limit) is True
 
 
+@pytest.mark.parametrize("limit", [1e-6, 3e-16, 1e-100, 1e-306])
+def test_no_hit_shows_nothing_of_a_tiny_limit(limit: float) -> None:
+    assert [decided(0, n, limit) for n in (1, 10, 1_000)] == [None] * 3
+
+
 @pytest.mark.parametrize(
     ("hits", "n", "limit", "expected"),
     [
+        (0, 126, 0.05, None),
+        (0, 127, 0.05, False),
+        (2, 2, 0.05, None),
         (0, 0, 0.05, None),
         (0, 0, 0, None),
         (0, 0, 1, None),

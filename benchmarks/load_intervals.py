@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import accumulate
 from statistics import NormalDist, median
 
 import numpy as np
@@ -33,7 +34,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     quantiles(runs)
     shares(runs)
-    early()
+    early(runs)
     speed()
 
 
@@ -152,8 +153,11 @@ def bursts(share: float, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     return frozen_for(arrivals, moments) > 0
 
 
-def early() -> None:
-    """The sequential test, not simulated but computed: the chance of each count of hits that is still undecided."""
+def early(runs: int) -> None:
+    """The sequential test, not simulated but computed: the chance of each count of hits that is still undecided.
+
+    Only in bursts, of which it knows nothing, it is simulated.
+    """
     rows = []
     for limit in (0.05, 0.01, 0.001):
         borders = undecided(limit)
@@ -169,8 +173,23 @@ def early() -> None:
                     f"{middle:,}" if middle else f"over {HORIZON:,}",
                 )
             )
+    rng = np.random.default_rng(20261124)
+    said = [first_decision(bursts(0.05, 300, rng).tolist(), 0.05) for _ in range(runs)]
+    ever = [n for n, answer in said if answer is not None]
+    at = f"{median(n for n, _ in said):,.0f}" if 2 * len(ever) > runs else "over 300"
+    rows.append(("5.0%", "the limit, in bursts, up to 300", *2 * (f"{len(ever) / runs:.1%}",), at))
+    rows.append(("", "- as above it", percent(answer is True for _, answer in said), "", ""))
     header = ("limit", "true share", "decided wrongly", "decided", "requests, median")
     table(f"The sequential test, error 1 %, up to {HORIZON:,} requests", header, rows)
+
+
+def first_decision(hits: list[bool], limit: float) -> tuple[int, bool | None]:
+    """After how many requests the test decides, and what."""
+    for n, count in enumerate(accumulate(hits), 1):
+        answer = decided(count, n, limit)
+        if answer is not None:
+            return n, answer
+    return len(hits), None
 
 
 def undecided(limit: float, horizon: int = HORIZON) -> list[tuple[int, int]]:

@@ -69,7 +69,8 @@ def decided(hits: int, n: int, limit: float, error: float = 0.01) -> bool | None
 
     True: above; False: at most `limit`; None: go on. The chance that it ever says the wrong thing is at most `error`,
     however often one looks: Ville's inequality for the likelihood ratio of a mixture (Robbins, 1970, Annals of
-    Mathematical Statistics 41:1397) of two beta distributions, one wide, one about as near to zero as the limit.
+    Mathematical Statistics 41:1397) of two beta distributions, one wide, one about as near to zero as the limit. Where hits come in bursts, the first burst
+    or the time before it decides, and the error does not hold.
     """
     if not n or limit <= 0:
         return True if hits else None

@@ -1,87 +1,116 @@
-"""Samples in order of time, which may depend on each other: requests that wait for one stall are one event, not ten.
-
-The dependence is measured by batch means: a sample falls into ten batches, and where their means differ more than those
-of independent trials would, the interval is as wide as they say (Law and Kelton, Simulation Modeling and Analysis, 9.5).
-"""
+"""Statistics of a sample in order of time, whose members may depend on each other, as requests do in a stall."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
-from pytest_artisan.verdict.statistics import binomial_tail, quantile_ranks, wilson_interval
+from pytest_artisan.verdict.statistics import log_binomial, normal_quantile, quantile_ranks, score_interval
 
-_BATCHES = 10
-# Of Student's t with 9 degrees of freedom, 97.5 % and 95 %; by tables, such as NIST's handbook 1.3.6.7.2.
-_T_TWO_SIDED, _T_ONE_SIDED = 2.262157, 1.833113
-# What a sequential test holds against a limit, as multiples of it and as shares.
-_ABOVE, _MUCH_ABOVE, _BELOW = (1.5, 3.0), (0.5, 0.95), (0.5, 0.2, 0.02)
+# Fewer make the interval wide where the sample is independent, more make it narrow where it depends on itself for
+# longer than a batch lasts. `student_quantile` is of one degree of freedom less.
+BATCHES = 9
 
 
-def series_quantile(values: Sequence[float], quantile: float) -> tuple[float, float, float | None]:
-    """The quantile by nearest rank, and the two ends of its 95 % interval; the upper is None where the sample has none.
+def share_interval(hits: Sequence[bool], confidence: float = 0.95) -> tuple[float, float]:
+    """The two-sided interval of a share, both ends from 0 to 1, of a sample in order of time.
 
-    The interval of the order statistics, widened by the batch means of the share beyond the quantile. Raises ValueError
-    for no sample.
+    Wilson's (1927), widened where the means of batches vary more than those of independent trials (Law, Simulation
+    Modeling and Analysis, 5th edition, 9.5.3). What never happened in the sample widens nothing: of rare stalls that
+    it missed the interval does not know. Raises ValueError for no sample.
     """
-    n = len(values)
-    ordered = sorted(values)
-    rank, lower, upper = quantile_ranks(n, quantile)
-    half = _T_TWO_SIDED * _error([value > ordered[rank] for value in values])
-    lower = max(min(lower, math.floor(n * (quantile - half))), 0)
-    highest = max(n if upper is None else upper, math.ceil(n * (quantile + half)))
-    return ordered[rank], ordered[lower], ordered[highest] if highest < n else None
+    n = len(hits)
+    if not n:
+        raise ValueError("no sample has no share")
+    share = sum(hits) / n
+    spread = normal_quantile((1 + confidence) / 2) ** 2 / n
+    if 0 < share < 1:
+        half = student_quantile((1 + confidence) / 2) * batch_error(hits)
+        spread = max(spread, half**2 / (share * (1 - share)))
+    return score_interval(share, spread)
 
 
-def share_interval(hits: Sequence[bool]) -> tuple[float, float]:
-    """The two-sided 95 % interval of a share: Wilson's, or that of the batch means where it is wider.
+def shows_at_most(hits: Sequence[bool], rate: float, confidence: float = 0.95) -> bool:
+    """Whether a sample in order of time shows, one-sided, that the true share of hits is at most `rate`, 0 to 1.
 
-    Raises ValueError for no sample.
-    """
-    low, high = wilson_interval(sum(hits), len(hits))
-    share, half = sum(hits) / len(hits), _T_TWO_SIDED * _error(hits)
-    return max(min(low, share - half), 0.0), min(max(high, share + half), 1.0)
-
-
-def shows_at_most(hits: Sequence[bool], rate: float) -> bool:
-    """Whether a sample shows, one-sided with 95 % confidence, that the share is at most `rate`.
-
-    By the exact binomial test, and by the batch means. Of 300 independent ones, 8 hits show 5 %, and none shows 1 %.
+    Both the exact binomial test and the bound of the batch means have to say so. No sample shows nothing.
     """
     n, count = len(hits), sum(hits)
-    if not n or not 0 < rate < 1:
-        return bool(n) and rate >= 1
-    surely = count / n + _T_ONE_SIDED * _error(hits)
-    return binomial_tail(count, n, rate) <= 0.05 and surely <= rate
+    if not n or rate <= 0:
+        return False
+    if rate >= 1:
+        return True
+    tail = sum(math.exp(log_binomial(k, n, rate)) for k in range(count + 1))
+    return tail <= 1 - confidence and count / n + student_quantile(confidence) * batch_error(hits) <= rate
+
+
+def series_quantile(
+    values: Sequence[float], quantile: float, confidence: float = 0.95
+) -> tuple[float, float, float | None]:
+    """The quantile by nearest rank of a sample in order of time, and the two ends of its interval, in its unit.
+
+    The ranks are those of the order statistics, or those of the batch means of the share beyond the value where these
+    reach further. The upper end is None where the sample can not bound it. Raises ValueError for no sample.
+    """
+    n, ordered = len(values), sorted(values)
+    rank, lower, upper = quantile_ranks(n, quantile, confidence)
+    point, t = ordered[rank], student_quantile((1 + confidence) / 2)
+    # Each side by itself: where many share the value, as all that failed do, none is above it.
+    down = t * batch_error([value >= point for value in values])
+    up = t * batch_error([value > point for value in values])
+    low = ordered[max(min(lower, math.floor(n * (quantile - down)) - 1), 0)]
+    high = n if upper is None else max(upper, math.ceil(n * (quantile + up)) - 1)
+    return point, low, ordered[high] if high < n else None
 
 
 def decided(hits: int, n: int, limit: float, error: float = 0.01) -> bool | None:
-    """Whether a growing sample has shown a share to be above `limit`, or at most there; None: not yet.
+    """Whether `hits` of `n` independent trials, looked at after each, show a share above `limit`.
 
-    It may be asked after each trial: the likelihood ratio of a mixture of alternatives exceeds 2/error with a probability of
-    at most error/2 in each direction, ever (Ville, 1939), where the trials are independent.
+    True: above; False: at most `limit`; None: go on. The chance that it ever says the wrong thing is at most `error`,
+    however often one looks: Ville's inequality for the likelihood ratio of a mixture (Robbins, 1970, Annals of
+    Mathematical Statistics 41:1397) of two beta distributions, one wide, one about as near to zero as the limit. Where hits come in bursts, the first burst
+    or the time before it decides, and the error does not hold.
     """
-    if not n or not 0 < limit < 1:
-        return True if hits and limit <= 0 else None
-    above = [min(factor * limit, (1 + limit) / 2) for factor in _ABOVE] + [p for p in _MUCH_ABOVE if p > limit]
-    needed = math.log(2 / error)
-    if _log_ratio(hits, n, limit, above) >= needed:
-        return True
-    return False if _log_ratio(hits, n, limit, [factor * limit for factor in _BELOW]) >= needed else None
+    if not n or limit <= 0:
+        return True if hits else None
+    if limit >= 1:
+        return False
+    misses = n - hits
+    # A larger one would leave the difference of its logarithms no digit.
+    beyond = min(0.5 / limit - 0.5, 1e6)
+    wide = log_beta(hits + 0.5, misses + 0.5) - log_beta(0.5, 0.5)
+    near = log_beta(hits + 0.5, misses + beyond) - log_beta(0.5, beyond)
+    mixture = max(wide, near) + math.log1p(math.exp(-abs(wide - near))) - math.log(2)
+    if mixture - hits * math.log(limit) - misses * math.log1p(-limit) < -math.log(error):
+        return None
+    return hits > limit * n
 
 
-def _log_ratio(hits: int, n: int, limit: float, alternatives: Sequence[float]) -> float:
-    """Of a mixture with equal weights against the limit itself."""
-    logs = [hits * math.log(p / limit) + (n - hits) * math.log((1 - p) / (1 - limit)) for p in alternatives]
-    most = max(logs)
-    return most + math.log(sum(math.exp(log - most) for log in logs) / len(logs))
-
-
-def _error(hits: Sequence[bool]) -> float:
-    """The standard error of a share, from batches of time; 0 where they are too small to tell."""
-    size = len(hits) // _BATCHES
-    if size < 2:
+def batch_error(hits: Sequence[bool]) -> float:
+    """The standard error of the share of hits, from the means of consecutive batches of nearly equal size."""
+    n = len(hits)
+    if n < BATCHES:
         return 0.0
-    means = [sum(hits[k * size : (k + 1) * size]) / size for k in range(_BATCHES)]
-    mean = math.fsum(means) / _BATCHES
-    return math.sqrt(math.fsum((m - mean) ** 2 for m in means) / (_BATCHES - 1) / _BATCHES)
+    edges = [n * batch // BATCHES for batch in range(BATCHES + 1)]
+    means = [sum(hits[start:end]) / (end - start) for start, end in pairwise(edges)]
+    middle = sum(means) / BATCHES
+    return math.sqrt(sum((mean - middle) ** 2 for mean in means) / (BATCHES - 1) / BATCHES)
+
+
+def student_quantile(probability: float) -> float:
+    """The quantile of Student's t with 8 degrees of freedom, 0.5 <= `probability` < 1.
+
+    By bisection of the sine in the finite sum of Abramowitz and Stegun, 26.7.4.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        sine = (low + high) / 2
+        rest = 1 - sine * sine
+        inside = sine * (1 + rest * (1 / 2 + rest * (3 / 8 + rest * 5 / 16)))
+        low, high = (sine, high) if inside < 2 * probability - 1 else (low, sine)
+    return low * math.sqrt(8 / (1 - low * low))
+
+
+def log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

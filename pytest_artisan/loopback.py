@@ -66,6 +66,7 @@ def served(app: App) -> Iterator[str]:
     """The URL of an app that a thread of this process serves on a free port; it ends with the block."""
     server, listener = server_of(app), bound()
     server.main_loop = partial(_run_until_told, server)  # type: ignore[method-assign]
+    server.shutdown = partial(_end, server)  # type: ignore[method-assign]
     ready = threading.Event()
     # In a thread, uvicorn takes no signals; this one shows when it listens.
     thread = threading.Thread(target=_serve, args=(server, listener, ready), daemon=True)
@@ -84,6 +85,26 @@ async def _run_until_told(server: uvicorn.Server) -> None:
     """As uvicorn does it, but for what goes by the second; whoever ends the block does not wait for it, either."""
     while not server.should_exit:
         await asyncio.sleep(_TICK_S)
+
+
+async def _end(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+    """As uvicorn does it, but for its rests of a tenth of a second: answers are finished, then the app is told."""
+    state = server.server_state
+    for listening in server.servers:
+        listening.close()
+    for taken in sockets:
+        taken.close()
+    for connection in list(state.connections):
+        connection.shutdown()
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(server.config.timeout_graceful_shutdown):
+            while state.connections or state.tasks:
+                await asyncio.sleep(_TICK_S)
+    except TimeoutError:
+        for task in state.tasks:
+            task.cancel()
+    await server.lifespan.shutdown()
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket, ready: threading.Event) -> None:

@@ -13,6 +13,8 @@ from pytest_artisan.moga.simplex import Projection, euclidean, relative
 
 _STEPS, _CUTS, _CUTBACKS = 100, 25, 6
 _CLOSE = 1e-11
+# What is left over a limit is that much more in a share, by its weight; a cap is left to weights from here on.
+_HEAVY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def cut_back(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: 
 def _priced(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: float, geometry: Geometry) -> Floats:
     """Projected Newton ascent (Bertsekas 1982) of the concave dual function, each row with its own step."""
     weights = np.broadcast_to(weights, (len(rows), *weights.shape[1:]))
-    problem = _Dual(rows, cap, weights, bounds, total, geometry)
+    problem = _Dual(rows, _without_implied(cap, weights, bounds, total), weights, bounds, total, geometry)
     prices = np.zeros((len(rows), len(bounds)))
     shares, over, height = problem.at(prices)
     answer, places = shares.copy(), np.arange(len(rows))
@@ -99,12 +101,19 @@ def _priced(rows: Floats, cap: Floats, weights: Floats, bounds: Floats, total: f
         going = np.abs(climb).max(axis=1) > _CLOSE
         answer[places[~going]] = shares[~going]
         if not going.any():
-            return answer
+            break
         places, problem, prices, climb = places[going], problem.of(going), prices[going], climb[going]
         direction = problem.direction(shares[going], prices, climb)
         prices, (shares, over, height) = problem.ascend(prices, direction, climb, height[going])
-    answer[places] = shares
-    return answer
+    else:
+        answer[places] = shares
+    return np.minimum(answer, cap)
+
+
+def _without_implied(cap: Floats, weights: Floats, bounds: Floats, total: float) -> Floats:
+    """Caps (N, n) without those that a shared limit implies: a share at its cap would not answer to the limit's price."""
+    implied = (weights >= _HEAVY) & (bounds[:, None] <= weights * cap[:, None] * (1 + 1e-9))
+    return np.where(implied.any(axis=1) & (cap > 0), total, cap)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ def _shift_by_sorting(rows: Floats, cap: Floats, total: float) -> Floats:
     count = rows.shape[1]
     bends = np.concatenate((rows - cap, rows), axis=1)
     order = bends.argsort(axis=1)
-    bends = np.take_along_axis(bends, order, axis=1)
+    bends.sort(axis=1)
     free = np.where(order < count, 1.0, -1.0).cumsum(axis=1)
-    fallen = (free[:, :-1] * np.diff(bends, axis=1)).cumsum(axis=1)
+    fallen = (free[:, :-1] * (bends[:, 1:] - bends[:, :-1])).cumsum(axis=1)
     wanted = cap.sum(axis=1) - total
     passed = (fallen < wanted[:, None]).sum(axis=1)
     places = np.arange(len(rows))

@@ -130,15 +130,15 @@ def _sampled_volumes(front: Floats, corner: Floats, keep: int, bonus: Floats) ->
     dominates = dominated_samples(front, corner)
     # For each sample how many dominate it, and the sum of their positions: where it is one, its position.
     positions = np.arange(len(front), dtype=np.float32)
-    covers, owners = np.vstack((np.ones_like(positions), positions)) @ dominates.astype(np.float32)
+    numbers = dominates.astype(np.float32)
+    covers, owners = np.vstack((np.ones_like(positions), positions)) @ numbers
     alone = np.bincount(owners[covers == 1].astype(np.intp), minlength=len(front)) + bonus
     for _ in range(len(front) - keep):
         least = int(alone.argmin())
         alone[least] = np.inf
-        struck = np.flatnonzero(dominates[least])
-        covers[struck] -= 1
-        owners[struck] -= least
-        heirs = owners[struck[covers[struck] == 1]].astype(np.intp)
-        np.add.at(alone, heirs, 1)
+        covers -= numbers[least]
+        heirs = dominates[least] & (covers == 1)
+        owners -= positions[least] * numbers[least]
+        np.add.at(alone, owners[heirs].astype(np.intp), 1)
     kept = np.flatnonzero(np.isfinite(alone))
     return kept[np.argsort(-alone[kept], kind="stable")]

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -139,7 +139,12 @@ def _master(line: _Line, count: int) -> None:
     runner = environment.create_master_runner(HOST, 0)
     ready: list[str] = []
     checked: list[Checked] = []
-    environment.events.worker_report.add_listener(lambda client_id, data: _BATCH in data and line.pass_on(data[_BATCH]))
+
+    def reported(client_id: str, data: dict[str, Any]) -> None:
+        if _BATCH in data:
+            line.pass_on(data[_BATCH])
+
+    environment.events.worker_report.add_listener(reported)
     runner.register_message(_READY, lambda msg, **_: ready.append(msg.node_id))
     runner.register_message(
         _CHECKED, lambda msg, **_: checked.append(msgspec.json.decode(msg.data[_DATA], type=Checked))

@@ -39,7 +39,10 @@ def server_of(app: App) -> uvicorn.Server:
         date_header=False,
         timeout_graceful_shutdown=2,
     )
-    return uvicorn.Server(config)
+    server = uvicorn.Server(config)
+    server.main_loop = partial(_run_until_told, server)  # type: ignore[method-assign]
+    server.shutdown = partial(_end, server)  # type: ignore[method-assign]
+    return server
 
 
 def is_here(url: str) -> bool:
@@ -65,8 +68,6 @@ def bound(port: int = 0, host: str = HOST) -> socket.socket:
 def served(app: App) -> Iterator[str]:
     """The URL of an app that a thread of this process serves on a free port; it ends with the block."""
     server, listener = server_of(app), bound()
-    server.main_loop = partial(_run_until_told, server)  # type: ignore[method-assign]
-    server.shutdown = partial(_end, server)  # type: ignore[method-assign]
     ready = threading.Event()
     # In a thread, uvicorn takes no signals; this one shows when it listens.
     thread = threading.Thread(target=_serve, args=(server, listener, ready), daemon=True)
@@ -82,17 +83,17 @@ def served(app: App) -> Iterator[str]:
 
 
 async def _run_until_told(server: uvicorn.Server) -> None:
-    """As uvicorn does it, but for what goes by the second; whoever ends the block does not wait for it, either."""
+    """As uvicorn does it, but for what goes by the second; whoever ends the server does not wait for it, either."""
     while not server.should_exit:
         await asyncio.sleep(_TICK_S)
 
 
-async def _end(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+async def _end(server: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
     """As uvicorn does it, but for its rests of a tenth of a second: answers are finished, then the app is told."""
     state = server.server_state
     for listening in server.servers:
         listening.close()
-    for taken in sockets:
+    for taken in sockets or ():
         taken.close()
     for connection in list(state.connections):
         connection.shutdown()

@@ -1,5 +1,7 @@
 """A process that sends requests: `python -m pytest_artisan.load.generator alone | master WORKERS | worker PORT`.
 
+A locustfile behind that is imported at once, while whoever started this still gets the service ready.
+
 Locust changes the standard library where it is imported, so it is imported here, and nowhere else but in a locustfile.
 """
 
@@ -11,6 +13,8 @@ import sys
 import time
 import traceback
 from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,20 +67,24 @@ class _Line:
 def main() -> None:
     line = _Line()
     match sys.argv[1:]:
-        case ["alone"]:
-            _alone(line)
+        case ["alone", *files]:
+            _alone(line, files)
         case ["master", workers]:
             _master(line, int(workers))
-        case ["worker", port]:
-            _worker(line, int(port))
+        case ["worker", port, *files]:
+            _worker(line, int(port), files)
 
 
-def _environment() -> Environment:
+def _environment(files: Sequence[str] = ()) -> Environment:
     """Locust, with one kind of user: the one that walks along the plan."""
     import locust
     from locust.env import Environment
 
-    from pytest_artisan.load.users import hear
+    from pytest_artisan.load.users import ScenarioError, hear, kinds_of
+
+    for file in files:
+        with suppress(ScenarioError):  # which the contract tells of
+            kinds_of(file)
 
     class Pacer(locust.User):  # type: ignore[misc,unused-ignore]
         @locust.task
@@ -107,8 +115,8 @@ def _engine(environment: Environment, line: _Line, order: Order, number: int) ->
     return engine.broken() or engine
 
 
-def _alone(line: _Line) -> None:
-    environment = _environment()
+def _alone(line: _Line, files: Sequence[str]) -> None:
+    environment = _environment(files)
     runner = environment.create_local_runner()
     engine = _engine(environment, line, _awaited(line), 0)
     if isinstance(engine, str):
@@ -169,14 +177,14 @@ def _master(line: _Line, count: int) -> None:
     gevent.get_hub().join()
 
 
-def _worker(line: _Line, port: int) -> None:
+def _worker(line: _Line, port: int, files: Sequence[str]) -> None:
     """Send one part of the plan, for the master on that port."""
     import gevent
     from gevent.queue import Queue
     from locust import runners
 
     runners.WORKER_REPORT_INTERVAL = _REPORT_S
-    environment = _environment()
+    environment = _environment(files)
     ordered: Queue[tuple[int, Order]] = Queue()
     begins: Queue[float] = Queue()
     runner = environment.create_worker_runner(HOST, port)

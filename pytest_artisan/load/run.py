@@ -42,11 +42,13 @@ class Interrupted(KeyboardInterrupt):
 class Generators:
     """The processes that send, ready to be told what, once; they end with the block, or with this process.
 
-    With `workers`, these send, and Locust's master leads them. `folder` is where a locustfile finds its modules.
+    With `workers`, these send, and Locust's master leads them. `folder` is where a locustfile finds its modules; one that
+    is named here is there when it is needed.
     """
 
-    def __init__(self, workers: int = 0, folder: Path | None = None) -> None:
+    def __init__(self, workers: int = 0, folder: Path | None = None, locustfile: Path | None = None) -> None:
         self._workers, self._folder = workers, folder
+        self._files = [] if locustfile is None else [str(locustfile.resolve())]
         self._stack = ExitStack()
         self._children: dict[str, Child] = {}
         self._unread: dict[str, bytes] = {}
@@ -56,7 +58,7 @@ class Generators:
     def __enter__(self) -> Self:
         self._errors = self._stack.enter_context(tempfile.TemporaryFile())
         with self._stack:
-            self._start(_FIRST, *(["master", str(self._workers)] if self._workers else ["alone"]))
+            self._start(_FIRST, *(["master", str(self._workers)] if self._workers else ["alone", *self._files]))
             self._stack = self._stack.pop_all()
         return self
 
@@ -94,7 +96,7 @@ class Generators:
             match said:
                 case Listening(port):
                     for number in range(self._workers):
-                        self._start(f"worker {number + 1}", "worker", str(port))
+                        self._start(f"worker {number + 1}", "worker", str(port), *self._files)
                 case Checked(fault):
                     record.broken = fault
                     if fault:

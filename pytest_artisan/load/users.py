@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -205,6 +205,12 @@ def cast_of(environment: Environment, locustfile: str | None, url: str) -> Cast:
         environment.host = "://".join(urlsplit(url)[:2])
         return Cast(environment, [_getter(url.removeprefix(environment.host) or "/")])
     environment.host = url
+    return Cast(environment, kinds_of(locustfile))
+
+
+@cache
+def kinds_of(locustfile: str) -> list[type[Any]]:
+    """The kinds of users in a locustfile. Raises ScenarioError."""
     try:
         kinds, _ = load_locustfile(locustfile)
     except Exception as error:
@@ -212,7 +218,7 @@ def cast_of(environment: Environment, locustfile: str | None, url: str) -> Cast:
     for kind in kinds.values():
         if not issubclass(kind, HttpUser | FastHttpUser):
             raise ScenarioError(f"{kind.__name__} is no HttpUser and no FastHttpUser")
-    return Cast(environment, list(kinds.values()))
+    return list(kinds.values())
 
 
 def _getter(path: str) -> type[User]:

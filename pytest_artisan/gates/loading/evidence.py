@@ -50,7 +50,7 @@ def record_of(project: Project, table: LoadSmoke, url: str | None = None) -> Rec
         if target is not None:
             _check_host(target, table)
         # They get ready while the service does.
-        generators = stack.enter_context(Generators(workers, project.root))
+        generators = stack.enter_context(Generators(workers, project.root, locustfile))
         load = Load(
             url=(target or stack.enter_context(service_of(project))).rstrip("/" if locustfile else ""),
             rps=table.rps,

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def ours() -> list[psutil.Process]:
 
 
 def test_a_sound_service_passes_and_every_request_is_accounted_for(visited: Project) -> None:
-    with unsound.unsound(unsound.sound(0.005)) as server:
+    with unsound.sound(0.005) as server:
         record = record_of(visited, TABLE, server.url)
 
     evidence = of_record(record, TABLE)
@@ -73,27 +72,31 @@ def test_a_sound_service_passes_and_every_request_is_accounted_for(visited: Proj
 
 
 SLOW = "p95 .* ms > 1000 ms"
-FAULTS: dict[str, tuple[unsound.Answer, int, str]] = {
-    "slow": (unsound.sound(1.2), 0, SLOW),
-    "stalls": (unsound.stalls(2.0, 2.5), 60, SLOW),
-    "hangs": (unsound.hangs, 150, SLOW),
-    "drops": (unsound.sometimes(0.1, unsound.closes), 60, "GET /: HTTPConnectionClosed"),
-    "errors": (unsound.errors, 60, "GET /: status 500"),
-    "wrong body": (unsound.wrong_body, 60, "GET /: status: is not ok"),
-    "no JSON": (unsound.truncates, 60, "GET /: "),
-    "closes what it keeps": (unsound.closes_what_is_kept, 1, "GET /: HTTPConnectionClosed"),
-    "broken from the start": (unsound.errors, 0, "contract: GET /: status 500"),
-    "wrong from the start": (unsound.wrong_body, 0, "contract: GET /: status: is not ok"),
-    "redirects": (unsound.redirects, 0, "contract: GET /: status 302, a redirect, which is not followed"),
-    "no HTTP": (unsound.no_http, 0, "contract: GET /: HTTPParseError"),
-    "hangs from the start": (unsound.hangs, 0, "contract: GET /: no answer within the deadline"),
+FAULTS: dict[str, tuple[Callable[[], unsound.Server], str]] = {
+    "slow": (lambda: unsound.sound(1.2), SLOW),
+    "stalls": (lambda: unsound.stalls(2.0, 2.5, after=60), SLOW),
+    "hangs": (lambda: unsound.hangs(150), SLOW),
+    "drops": (lambda: unsound.drops(0.1, after=60), "GET /: HTTPConnectionClosed"),
+    "errors": (lambda: unsound.errors(after=60), "GET /: status 500"),
+    "wrong body": (lambda: unsound.errors(status=200, after=60), "GET /: status: is not ok"),
+    "no JSON": (lambda: unsound.wrong_body(after=60), "GET /: JSONDecodeError"),
+    "truncates": (lambda: unsound.truncates(after=60), "GET /: "),
+    "closes what it keeps": (unsound.closes_keep_alive, "GET /: HTTPConnectionClosed"),
+    "dies": (lambda: unsound.absent(60), "GET /: ConnectionRefusedError"),
+    "no HTTP": (lambda: unsound.not_http(60), "GET /: HTTPParseError"),
+    "broken from the start": (unsound.errors, "contract: GET /: status 500"),
+    "wrong from the start": (lambda: unsound.errors(status=200), "contract: GET /: status: is not ok"),
+    "not there": (unsound.absent, "contract: GET /: ConnectionRefusedError"),
+    "redirects": (lambda: unsound.redirects("http://b.invalid/"), "contract: GET /: status 302, a redirect"),
+    "full queue": (unsound.full_queue, "contract: GET /: no answer within the deadline"),
+    "hangs from the start": (lambda: unsound.hangs(0), "contract: GET /: no answer within the deadline"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_a_service_does_wrong_is_no_go_with_its_cause(fault: str, visited: Project) -> None:
-    answer, after, cause = FAULTS[fault]
-    with unsound.unsound(answer, after) as server:
+    made, cause = FAULTS[fault]
+    with made() as server:
         evidence = of_load(visited, TABLE, server.url)
 
     assert state_of(evidence) is State.NO_GO
@@ -101,29 +104,9 @@ def test_what_a_service_does_wrong_is_no_go_with_its_cause(fault: str, visited: 
     assert re.search(cause, told(evidence)), told(evidence)
 
 
-@pytest.mark.parametrize(
-    ("where", "cause"),
-    [
-        (lambda: nullcontext(unsound.absent()), "contract: GET /: ConnectionRefusedError"),
-        (unsound.full_queue, "contract: GET /: no answer within the deadline"),
-    ],
-    ids=["absent", "full queue"],
-)
-def test_a_service_that_is_not_there_is_no_go(
-    where: Callable[[], AbstractContextManager[str]], cause: str, visited: Project
-) -> None:
-    with where() as url:
-        begun = time.monotonic()
-        evidence = of_load(visited, TABLE, url)
-
-    assert state_of(evidence) is State.NO_GO
-    assert cause in told(evidence)
-    assert time.monotonic() - begun < 10
-
-
 def test_a_service_that_dies_ends_the_run_long_before_its_time(visited: Project) -> None:
     table = replace_table(rps=100, duration="60s")
-    with unsound.unsound(unsound.hangs, 50) as server:
+    with unsound.hangs(50) as server:
         begun = time.monotonic()
         record = record_of(visited, table, server.url)
 
@@ -172,7 +155,7 @@ def test_what_the_generator_does_wrong_is_inconclusive_with_its_cause(
     do: Callable[[], None], workers: int, cause: str, visited: Project
 ) -> None:
     table = replace_table(workers=workers)
-    with unsound.unsound(unsound.sound()) as server:
+    with unsound.sound() as server:
         evidence = of_load(replace(visited, watched=At(60, do)), table, server.url)
 
     assert state_of(evidence) is State.INCONCLUSIVE, told(evidence)
@@ -184,7 +167,7 @@ def test_ctrl_c_ends_a_run_with_what_is_known_and_no_pass(visited: Project) -> N
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with unsound.unsound(unsound.sound()) as server, pytest.raises(Interrupted) as caught:
+    with unsound.sound() as server, pytest.raises(Interrupted) as caught:
         record_of(replace(visited, watched=At(60, interrupt)), TABLE, server.url)
 
     record = caught.value.record
@@ -202,7 +185,7 @@ from pytest_artisan.load.record import Load
 from pytest_artisan.load.run import run
 run(Load({{url!r}}, 100, 60, warmup_s=0, workers={workers}), lambda record: print(record.sent, flush=True) or True)
 """
-    with unsound.unsound(unsound.sound()) as server:
+    with unsound.sound() as server:
         process = subprocess.Popen(
             [sys.executable, "-c", script.replace("{url!r}", repr(server.url))], stdout=subprocess.PIPE
         )
@@ -224,7 +207,7 @@ def test_two_runs_at_once_do_not_meet() -> None:
     def send(url: str) -> None:
         records.append(run(Load(url, 100, 1, warmup_s=0, workers=2)))
 
-    with unsound.unsound(unsound.sound()) as one, unsound.unsound(unsound.sound()) as other:
+    with unsound.sound() as one, unsound.sound() as other:
         threads = [threading.Thread(target=send, args=(server.url,)) for server in (one, other)]
         for thread in threads:
             thread.start()
@@ -259,7 +242,7 @@ def test_two_runs_at_once_do_not_meet() -> None:
 )
 def test_a_locustfile_that_can_not_be_used_is_told_in_one_line(text: str, cause: str, visited: Project) -> None:
     (visited.root / "visitor.py").write_text(text)
-    with unsound.unsound(unsound.sound()) as server:
+    with unsound.sound() as server:
         evidence = of_load(visited, TABLE, server.url)
 
     assert state_of(evidence) is State.NO_GO
@@ -269,8 +252,8 @@ def test_a_locustfile_that_can_not_be_used_is_told_in_one_line(text: str, cause:
 def test_a_locustfile_that_ends_the_generator_is_no_evidence(visited: Project) -> None:
     (visited.root / "visitor.py").write_text("import sys\nsys.exit('a word at the end')")
 
-    with pytest.raises(NoEvidence, match="ended with status 1: a word at the end"):
-        of_load(visited, TABLE, unsound.absent())
+    with unsound.sound() as server, pytest.raises(NoEvidence, match="ended with status 1: a word at the end"):
+        of_load(visited, TABLE, server.url)
 
 
 @pytest.mark.parametrize(

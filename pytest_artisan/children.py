@@ -95,10 +95,12 @@ class Child:
         assert process.stdout is not None
         process.terminate()
         try:
-            process.stdin.close()
+            # Its standard input stays open: the end of that means that nobody waits for it any more.
             process.wait(_STOP_S)
-        except (OSError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             process.kill()
         finally:
+            with suppress(OSError):
+                process.stdin.close()
             process.stdout.close()
         return process.wait()

@@ -122,17 +122,20 @@ def _serve(server: uvicorn.Server, listener: socket.socket, ready: threading.Eve
         ready.set()
 
 
-def end_with_parent(number: signal.Signals = signal.SIGTERM, hear: Callable[[bytes], None] | None = None) -> None:
+def end_with_parent(hear: Callable[[bytes], None] | None = None, *, gently: bool = False) -> None:
     """End this process when standard input ends: whoever started it holds the other end of that pipe.
 
-    It ends by the signal `number`; until then `hear` is called, in a thread, with what comes in.
+    At once, or `gently`, by SIGTERM, where there is something to tidy up. Until then `hear` is called, in a thread, with
+    what comes in.
     """
 
     def watch() -> None:
         while text := os.read(sys.stdin.fileno(), 1 << 16):
             if hear is not None:
                 hear(text)
-        os.kill(os.getpid(), number)
+        if not gently:
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     # Not one that `threading` knows of: gevent, which Locust brings, takes over only where there is a single one.
     _thread.start_new_thread(watch, ())

@@ -8,7 +8,6 @@ Locust changes the standard library where it is imported, so it is imported here
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 import traceback
@@ -42,7 +41,7 @@ class _Line:
         self._out = os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         # It never waits for what else this process does, nor takes part in it: there may be no other way to end it.
-        end_with_parent(signal.SIGKILL, self._hear)
+        end_with_parent(self._hear)
 
     def _hear(self, text: bytes) -> None:
         self._heard += text

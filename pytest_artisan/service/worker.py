@@ -18,7 +18,7 @@ def main() -> None:
     """Serve until the process that started this one ends it, or is gone."""
     signal.signal(signal.SIGTERM, end)
     descriptor, parent, folder, plan = msgspec.json.decode(sys.stdin.readline(), type=tuple[int, int, str, Plan])
-    end_with_parent()
+    end_with_parent(gently=True)
     try:
         work(socket.socket(fileno=descriptor), plan, "worker")
     finally:

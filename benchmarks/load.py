@@ -13,6 +13,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -162,7 +163,7 @@ def rate() -> None:
     peers = {"ours": ours(), "Locust, FastHttpUser": locust("FastHttpUser")}
     rows: list[Sequence[str]] = []
     for rps in RATES:
-        rows += each(peers, lambda name, tool, rps=rps: paced(name, tool, rps))  # type: ignore[misc]
+        rows += each(peers, partial(paced, rps=rps))
     table("As fast as can be, for 10 s", PACED, rows)
 
 

@@ -42,6 +42,16 @@ class Answered(NamedTuple):
     cause: str = ""
 
 
+class Sent:
+    """A request that left, with the seconds that it was late; `took` once the client gave its answer to the task."""
+
+    __slots__ = ("arrival", "at", "endpoint", "late", "took")
+
+    def __init__(self, arrival: Arrival, endpoint: str, late: float, at: float) -> None:
+        self.arrival, self.endpoint, self.late, self.at = arrival, endpoint, late, at
+        self.took: float | None = None
+
+
 class Arrival:
     """One entry of the plan, due at a moment of the monotonic clock, and the requests that its task sends.
 
@@ -50,19 +60,31 @@ class Arrival:
 
     def __init__(self, due: float) -> None:
         self._due = due
-        self._late = 0.0
-        self._open: tuple[str, float] | None = None
+        self._open: list[Sent] = []
+        self._begun = False
         self.answered: list[Answered] = []
 
-    def sends(self, endpoint: str) -> None:
+    def sends(self, endpoint: str) -> Sent:
         now = time.monotonic()
-        self._late = 0.0 if self.answered else now - self._due
-        self._open = endpoint, now
+        # Several at a time where a task has greenlets of its own; or one after another that it gave up.
+        sent = Sent(self, endpoint, 0.0 if self._begun else now - self._due, now)
+        self._open.append(sent)
+        self._begun = True
+        return sent
 
-    def hears(self, endpoint: str, took: float, cause: str) -> None:
+    def hears(self, sent: Sent, endpoint: str, cause: str) -> None:
+        """Of its own clock: a locustfile may write another time into what Locust tells."""
+        if sent not in self._open:
+            return
+        self._open.remove(sent)
+        took = time.monotonic() - sent.at if sent.took is None else sent.took
         outcome = Outcome.FAILED if cause else Outcome.OK
-        self._open = None
-        self.answered.append(Answered(endpoint, self._late, took, outcome, cause))
+        self.answered.append(Answered(endpoint, sent.late, took, outcome, cause))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that it sent is without an answer."""
+        return not self._open
 
     def ends(self, name: str, error: BaseException | None) -> None:
         """Its task is over: what it left open, what it never sent, and what it could not read has failed."""
@@ -70,10 +92,11 @@ class Arrival:
         expired = isinstance(error, Expired)
         outcome = Outcome.EXPIRED if expired else Outcome.FAILED
         cause = "no answer within the deadline" if expired else f"{type(error).__name__}: {error}" if error else ""
-        if self._open is not None:
-            endpoint, sent = self._open
+        if self._open:
             text = cause or "its answer was never judged"
-            self.answered.append(Answered(endpoint, self._late, now - sent, outcome, text))
+            left = [Answered(sent.endpoint, sent.late, now - sent.at, outcome, text) for sent in self._open]
+            self.answered += left
+            self._open.clear()
         elif not self.answered:
             text = cause or "the task sent no request"
             self.answered.append(Answered(name, now - self._due, 0.0, outcome, text))
@@ -100,26 +123,33 @@ class _Watched:
             pool.get_client(client.base_url)._connection_pool.size = -1
 
     def _request(self, send: Callable[..., Any], method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        if not url.startswith("/") and urlsplit(self._address(url))[:2] != self._origin:
+        if urlsplit(self._address(url))[:2] != self._origin:
             raise ScenarioError(f"{method} {url}: is not at {'://'.join(self._origin)}, where this load may go")
-        if self.arrival is not None:
-            self.arrival.sends(f"{method} {kwargs.get('name') or url}")
-            kwargs["context"] = {**kwargs.get("context", {}), _KEY: self.arrival}
-        return send(method, url, *args, **kwargs)
+        # Of `HttpUser`, nothing else keeps it from another host.
+        kwargs["allow_redirects"] = False
+        if self.arrival is None:
+            return send(method, url, *args, **kwargs)
+        sent = self.arrival.sends(f"{method} {kwargs.get('name') or url}")
+        kwargs["context"] = {**kwargs.get("context", {}), _KEY: sent}
+        response = send(method, url, *args, **kwargs)
+        sent.took = time.monotonic() - sent.at
+        return response
 
 
-def hear(
-    request_type: str, name: str, response_time: float, response: Any, exception: Any, context: Any, **_: Any
-) -> None:
+def hear(request_type: str, name: str, response: Any, exception: Any, context: Any, **_: Any) -> None:
     """Listen to Locust's event of a request that is over."""
-    arrival = (context or {}).get(_KEY)
-    if arrival is not None:
-        arrival.hears(f"{request_type} {name}", response_time / 1000, _cause(response, exception))
+    sent = (context or {}).get(_KEY)
+    if sent is not None:
+        sent.arrival.hears(sent, f"{request_type} {name}", _cause(response, exception))
 
 
 def _cause(response: Any, exception: Any) -> str:
     status = getattr(response, "status_code", 0) or 0
     if exception is None:
+        # A task may call an answer right that looks wrong; where none came, there is nothing to judge.
+        refused = f"{type(response.error).__name__}: {response.error}" if getattr(response, "error", None) else ""
+        if not status:
+            return refused or "no answer"
         return f"status {status}, a redirect, which is not followed" if status in _REDIRECTS else ""
     if isinstance(exception, CatchResponseError):
         return str(exception) or "its task says so"  # the locustfile's own words
@@ -172,12 +202,14 @@ class Cast:
             part.task(user)
         except _ENDED:
             pass
-        except (Exception, Expired) as raised:  # noqa: BLE001 - whatever a locustfile does wrong
+        except (Exception, gevent.GreenletExit, gevent.Timeout) as raised:  # noqa: BLE001 - whatever a locustfile does wrong
             error = raised
         finally:
             timer.close()
+        # Whoever is left with half an answer would read the rest of it as the next one.
+        is_reusable = error is None and arrival.is_whole
         arrival.ends(part.name, error)
-        if error is None:
+        if is_reusable:
             user.arrival = None
             idle.append(user)
         return arrival.answered
@@ -185,7 +217,10 @@ class Cast:
     def _new(self, kind: type[Any], arrival: Arrival) -> Any:
         user = kind(self._environment)
         user.arrival = arrival
-        user.on_start()
+        try:
+            user.on_start()
+        except _ENDED as ended:
+            raise ScenarioError(f"{kind.__name__}.on_start: {type(ended).__name__}") from ended
         return user
 
     def leave(self, seconds: float) -> None:

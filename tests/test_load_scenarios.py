@@ -1,0 +1,85 @@
+"""What a locustfile does itself must not hide what became of its requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import unsound
+
+from pytest_artisan.load.record import Load
+from pytest_artisan.load.run import run
+
+HEAD = "import gevent\nfrom locust import *\nfrom locust.exception import StopUser\n"
+CAUGHT = "with self.client.get('/', catch_response=True) as response:\n            "
+GIVES_UP = "gevent.spawn(self.client.get, '/a'); gevent.sleep(0.05); self.client.get('/b')"
+
+
+def a_scenario(folder: Path, does: str, kind: str = "FastHttpUser", starts: str = "pass") -> Path:
+    path = folder / "scenario.py"
+    path.write_text(
+        f"{HEAD}class A({kind}):\n    def on_start(self):\n        {starts}\n    @task\n    def a(self):\n        {does}\n"
+    )
+    return path
+
+
+def first_hangs(server: unsound.Server, connection: unsound._Connection, body: bytes) -> None:
+    (unsound.hangs if server.seen == 1 else unsound.sound())(server, connection, body)
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer", "cause"),
+    [
+        ({"does": "self.client.get('/')", "kind": "HttpUser"}, unsound.redirects, "GET /: status 302, a redirect"),
+        ({"does": f"{CAUGHT}response.success()"}, unsound.closes, "GET /: HTTPConnectionClosed"),
+        ({"does": f"{CAUGHT}response.success()", "kind": "HttpUser"}, unsound.closes, "GET /: ConnectionError"),
+        ({"does": GIVES_UP}, first_hangs, "GET /a: its answer was never judged"),
+        (
+            {"does": "self.client.get('/')", "starts": "raise StopUser"},
+            unsound.sound(),
+            "A.a: ScenarioError: A.on_start",
+        ),
+        (
+            {"does": "self.client.get('/')", "starts": "self.client.base_url = 'http://b.invalid'"},
+            unsound.sound(),
+            "A.a: ScenarioError: GET /: is not at http://127.0.0.1",
+        ),
+        (
+            {"does": "self.client.get('/'); raise gevent.Timeout"},
+            unsound.sound(),
+            "GET /: Timeout",
+        ),
+    ],
+    ids=["redirected", "no answer is right", "of HttpUser", "given up", "never started", "moved away", "timeout"],
+)
+def test_a_request_that_a_task_hides_breaks_the_contract(
+    changes: dict[str, str], answer: unsound.Answer, cause: str, tmp_path: Path
+) -> None:
+    with unsound.unsound(answer) as server:
+        record = run(Load(server.url, 100, 1, a_scenario(tmp_path, **changes), warmup_s=0))
+
+    assert record.broken.startswith(cause), (record.broken, record.faults)
+    assert record.sent == 0
+
+
+def test_a_locustfile_can_not_say_how_long_an_answer_took(tmp_path: Path) -> None:
+    scenario = a_scenario(tmp_path, f"{CAUGHT}response.request_meta['response_time'] = 1")
+    with unsound.unsound(unsound.sound(0.05)) as server:
+        record = run(Load(server.url, 100, 0.5, scenario, warmup_s=0))
+
+    assert len(record.requests) == 50
+    assert min(record.service_ms()) >= 49
+
+
+def every_third_of_them_hangs(server: unsound.Server, connection: unsound._Connection, body: bytes) -> None:
+    (unsound.hangs if body == b"a" and server.seen % 3 == 0 else unsound.sound())(server, connection, body)
+
+
+def test_a_request_that_a_task_gave_up_is_not_forgotten_for_its_next(tmp_path: Path) -> None:
+    gives_up = "try: self.client.post('/a', data='a')\n        except BaseException: self.client.get('/b')"
+    scenario = a_scenario(tmp_path, gives_up)
+    with unsound.unsound(every_third_of_them_hangs) as server:
+        record = run(Load(server.url, 100, 0.5, scenario, warmup_s=0, deadline_s=0.3))
+
+    assert len(record.requests) == server.seen - 1
+    assert record.failed == len(record.by_endpoint()["GET /b"]) > 10

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import unsound
 
-from pytest_artisan.load.record import Load
+from pytest_artisan.gates.gate import Project
+from pytest_artisan.gates.loading.evidence import of_record, record_of
+from pytest_artisan.gates.loading.telling import state_of
+from pytest_artisan.gates.tables import LoadSmoke
+from pytest_artisan.load.messages import Batch, Outcome, Samples
+from pytest_artisan.load.record import DECIDED, Load, Record
 from pytest_artisan.load.run import run
+from pytest_artisan.verdict.judge import State
 
 HEAD = "import gevent\nfrom locust import *\nfrom locust.exception import StopUser\n"
 CAUGHT = "with self.client.get('/', catch_response=True) as response:\n            "
@@ -83,3 +90,33 @@ def test_a_request_that_a_task_gave_up_is_not_forgotten_for_its_next(tmp_path: P
 
     assert len(record.requests) == server.seen - 1
     assert record.failed == len(record.by_endpoint()["GET /b"]) > 10
+
+
+def fails_now_and_then_and_dies(server: unsound.Server, connection: unsound._Connection, body: bytes) -> None:
+    is_broken = server.seen in (160, 210, 310, 405, 410) or server.seen > 800
+    (unsound.errors if is_broken else unsound.sound())(server, connection, body)
+
+
+def test_a_run_of_tasks_with_many_requests_is_not_cut_short_and_passed(tmp_path: Path) -> None:
+    """Five of 400 are more than 1 % of its 300 tasks, and fewer than 1 % of their 3000 requests."""
+    a_scenario(tmp_path, "for _ in range(10): self.client.get('/')")
+    table = LoadSmoke(locustfile="scenario.py", rps=300, duration="1s", warmup_s=0, p95_ms=1000, deadline_s=2)
+    with unsound.unsound(fails_now_and_then_and_dies) as server:
+        record = record_of(Project(tmp_path), table, server.url)
+
+    assert record.sent == 300
+    assert state_of(of_record(record, table)) is State.NO_GO
+
+
+def test_a_run_that_was_ended_as_lost_and_was_not_is_no_pass() -> None:
+    table = LoadSmoke(rps=10, duration="30s", warmup_s=0)
+    record = Record(Load("http://a", 10, 30, warmup_s=0), np.arange(300) / 10)
+    samples = Samples()
+    for number in range(100):
+        for _ in range(10):
+            samples.add(number, 0, 0.01, Outcome.OK, 0)
+    record.add(Batch(0, 100, 10, samples.packed(), ("GET /",)))
+    record.stopped = DECIDED
+    record.close()
+
+    assert state_of(of_record(record, table)) is State.INCONCLUSIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -140,7 +141,7 @@ def _doubts(record: Record, table: LoadSmoke) -> Iterator[str]:
     if record.stopped == INTERRUPTED:
         yield "the run was interrupted"
     unsent = record.planned - record.sent
-    if unsent and record.stopped != DECIDED:
+    if unsent and (record.stopped != DECIDED or _is_cut(record, table)):
         yield f"{unsent} of {record.planned} requests were not sent"
     late = nearest_rank(record.late_ms(), 0.99)
     if late is not None and late > _late_limit_ms(table):
@@ -150,15 +151,26 @@ def _doubts(record: Record, table: LoadSmoke) -> Iterator[str]:
         yield f"without the generator's own delay, the p95 is {alone:.6g} ms"
 
 
+def _is_cut(record: Record, table: LoadSmoke) -> bool:
+    """Whether a run was ended as lost, and what still came in then says that it was not."""
+    over = sum(record.latency_ms(request) > table.p95_ms for request in record.requests)
+    is_lost = over > len(record.requests) - math.ceil(P95 * len(record.requests) - 1e-9)
+    return not (table.early_stop or is_lost or _has_too_many_errors(record, table))
+
+
 def _late_limit_ms(table: LoadSmoke) -> float:
     return max(_LATE_SHARE * table.p95_ms, _LATE_MS)
 
 
 def _findings(record: Record, table: LoadSmoke) -> Iterator[Finding]:
     """Why requests failed, where too many did."""
-    if 100 * record.failed > table.errors_pct * len(_fates(record.requests)):
+    if _has_too_many_errors(record, table):
         for (endpoint, cause), times in record.causes.most_common(_CAUSES):
             yield _finding(table, endpoint, f"{cause} ({times} requests)")
+
+
+def _has_too_many_errors(record: Record, table: LoadSmoke) -> bool:
+    return 100 * record.failed > table.errors_pct * len(_fates(record.requests))
 
 
 def _finding(table: LoadSmoke, rule: str, text: str) -> Finding:

@@ -47,8 +47,10 @@ class Watch:
     def _is_decided(self, record: Record) -> bool:
         n = record.planned
         over = self._over + record.waiting(self._table.p95_ms / 1000)
+        # Where tasks send several requests each, nobody knows how many are still to come to outweigh these.
+        is_counted = self._read <= n
         # The fewest that are over the limit where the p95 by nearest rank is.
-        if over > n - math.ceil(P95 * n - 1e-9) or 100 * self._failed > self._table.errors_pct * n:
+        if is_counted and (over > n - math.ceil(P95 * n - 1e-9) or 100 * self._failed > self._table.errors_pct * n):
             return True
         if not self._table.early_stop:
             return False

@@ -237,6 +237,8 @@ def test_the_command_says_what_the_gate_says(
         (["--url", "ftp://127.0.0.1"], 2, "'ftp://127.0.0.1' is no http or https address"),
         (["--url", "http://127.0.0.1:99999/"], 2, "is no http or https address"),
         (["--rps", "0"], 2, "rps: expected float > 0"),
+        (["--rps", "1e15"], 2, "sends more than 10,000,000 requests"),
+        (["--rps", "1e308"], 2, "sends more than 10,000,000 requests"),
         (["--duration", "20"], 2, "rps x duration sends 200 requests, too few"),
         (["--duration", "soon"], 2, "'soon' is no duration"),
         (["--locustfile", "nowhere.py"], 2, "locustfile 'nowhere.py' does not exist"),

@@ -110,6 +110,9 @@ class E2eEvolution(Tests, frozen=True):
         yield from _duration_complaints("session_limit", self.session_limit)
 
 
+_MOST_REQUESTS = 10_000_000
+
+
 class LoadSmoke(Tests, frozen=True):
     """What is sent comes from `locustfile`, a path below the project's root, to this machine or to one of `hosts`.
 
@@ -138,7 +141,12 @@ class LoadSmoke(Tests, frozen=True):
         yield from complaints
         if complaints:
             return
-        n = planned(self.rps, seconds(self.duration))
+        length = seconds(self.duration)
+        # As floats: the product may be too large for a count.
+        if self.rps * (length + self.warmup_s) > _MOST_REQUESTS:
+            yield f"rps x duration, with the warm-up, sends more than {_MOST_REQUESTS:,} requests, which are all kept"
+            return
+        n = planned(self.rps, length)
         for claim, needed in self._claims():
             if n < needed:
                 yield f"rps x duration sends {n} requests, too few to show {claim}: at least {needed} are needed"

@@ -40,6 +40,7 @@ def first_hangs(server: unsound.Server, connection: unsound._Connection, body: b
         ({"does": "self.client.get('/')", "kind": "HttpUser"}, unsound.redirects, "GET /: status 302, a redirect"),
         ({"does": f"{CAUGHT}response.success()"}, unsound.closes, "GET /: HTTPConnectionClosed"),
         ({"does": f"{CAUGHT}response.success()", "kind": "HttpUser"}, unsound.closes, "GET /: ConnectionError"),
+        ({"does": f"{CAUGHT}response.success()"}, unsound.truncates, "GET /: HTTPParseError"),
         ({"does": GIVES_UP}, first_hangs, "GET /a: its answer was never judged"),
         (
             {"does": "self.client.get('/')", "starts": "raise StopUser"},
@@ -57,7 +58,16 @@ def first_hangs(server: unsound.Server, connection: unsound._Connection, body: b
             "GET /: Timeout",
         ),
     ],
-    ids=["redirected", "no answer is right", "of HttpUser", "given up", "never started", "moved away", "timeout"],
+    ids=[
+        "redirected",
+        "no answer is right",
+        "of HttpUser",
+        "half an answer is right",
+        "given up",
+        "never started",
+        "moved away",
+        "timeout",
+    ],
 )
 def test_a_request_that_a_task_hides_breaks_the_contract(
     changes: dict[str, str], answer: unsound.Answer, cause: str, tmp_path: Path

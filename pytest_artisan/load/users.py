@@ -43,13 +43,17 @@ class Answered(NamedTuple):
 
 
 class Sent:
-    """A request that left, with the seconds that it was late; `took` once the client gave its answer to the task."""
+    """A request that left, with the seconds that it was late.
 
-    __slots__ = ("arrival", "at", "endpoint", "late", "took")
+    Once the client has given the task its answer, `took` are its seconds, and `cause` says where it broke off.
+    """
+
+    __slots__ = ("arrival", "at", "cause", "endpoint", "late", "took")
 
     def __init__(self, arrival: Arrival, endpoint: str, late: float, at: float) -> None:
         self.arrival, self.endpoint, self.late, self.at = arrival, endpoint, late, at
         self.took: float | None = None
+        self.cause = ""
 
 
 class Arrival:
@@ -133,6 +137,9 @@ class _Watched:
         kwargs["context"] = {**kwargs.get("context", {}), _KEY: sent}
         response = send(method, url, *args, **kwargs)
         sent.took = time.monotonic() - sent.at
+        broken = getattr(response, "request_meta", {}).get("exception")
+        if broken is not None and response.status_code < 400:
+            sent.cause = f"{type(broken).__name__}: {broken}"
         return response
 
 
@@ -140,7 +147,7 @@ def hear(request_type: str, name: str, response: Any, exception: Any, context: A
     """Listen to Locust's event of a request that is over."""
     sent = (context or {}).get(_KEY)
     if sent is not None:
-        sent.arrival.hears(sent, f"{request_type} {name}", _cause(response, exception))
+        sent.arrival.hears(sent, f"{request_type} {name}", _cause(response, exception) or sent.cause)
 
 
 def _cause(response: Any, exception: Any) -> str:

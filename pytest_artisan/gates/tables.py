@@ -144,7 +144,7 @@ class LoadSmoke(Tests, frozen=True):
         length = seconds(self.duration)
         # As floats: the product may be too large for a count.
         if self.rps * (length + self.warmup_s) > _MOST_REQUESTS:
-            yield f"rps x duration, with the warm-up, sends more than {_MOST_REQUESTS:,} requests, which are all kept"
+            yield f"rps x duration is too large: with the warm-up, more than {_MOST_REQUESTS:,} requests, all of them kept"
             return
         n = planned(self.rps, length)
         for claim, needed in self._claims():

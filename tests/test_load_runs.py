@@ -30,6 +30,8 @@ from pytest_artisan.load.run import run
 from pytest_artisan.verdict.judge import State
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# The generator may be late by a share of it, and here others use the processor at the same time.
+ROOMY_MS = 5000
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,10 +57,11 @@ def test_each_part_of_a_mix_gets_its_share(n: int, parts: int, seed: int) -> Non
 @given(count=st.integers(1, 5), n=st.integers(0, 40))
 def test_generators_share_a_plan_without_rest(count: int, n: int) -> None:
     numbers = np.arange(n, dtype=np.float64)
-    order = Order("http://a", None, numbers.tobytes(), numbers.tobytes(), 1, 1)
-    parts = [np.frombuffer(order.part(k, count).due) for k in range(count)]
+    order = Order("http://a", None, numbers.tobytes(), numbers.tobytes(), n // 3, 1, 1)
+    parts = [order.part(k, count) for k in range(count)]
 
-    assert sorted(number for part in parts for number in part) == numbers.tolist()
+    assert sorted(number for part in parts for number in np.frombuffer(part.due)) == numbers.tolist()
+    assert sorted(number for part in parts for number in np.frombuffer(part.due)[: part.warmup]) == list(range(n // 3))
 
 
 def batch(sent: int, answered: list[tuple[int, float, float, Outcome]], now: float, generator: int = 0) -> Batch:
@@ -212,14 +215,14 @@ def test_the_command_says_what_the_gate_says(
 ) -> None:
     monkeypatch.chdir(project.path)
     project.policy("load_smoke.warmup_s = 0")
-    options = ["--rps", "300", "--duration", "1", "--p95-threshold", "400", "--url", f"{server.url}/x?y=1"]
+    options = ["--rps", "300", "--duration", "1", "--p95-threshold", str(ROOMY_MS), "--url", f"{server.url}/x?y=1"]
     status = main(["load-smoke", *options, "--format", form])
     out = capsys.readouterr().out
 
-    assert status == 0
+    assert status == 0, out
     if form == "text":
         assert "Total Requests  300 planned = 300 sent + 0 unsent" in out
-        assert re.search(r"p95 Latency     p95 [\d.]+ ms <= 400 ms, n=300; 95 % interval .*; proven", out)
+        assert re.search(r"p95 Latency     p95 [\d.]+ ms <= 5000 ms, n=300; 95 % interval .*; proven", out)
         assert out.endswith("\nPASSED\n")
         return
     told = json.loads(out)
@@ -290,7 +293,7 @@ def test_a_session_has_the_gate_where_a_locustfile_is_named(project: Project, se
     project.write("mix.py", MIX)
     project.policy(f"""
         required = ["load_smoke"]
-        load_smoke = {{ locustfile = "mix.py", rps = 300, duration = "1s", warmup_s = 0 }}
+        load_smoke = {{ locustfile = "mix.py", rps = 300, duration = "1s", warmup_s = 0, p95_ms = {ROOMY_MS} }}
         environments.dev.base_url = "{server.url}"
     """)
     run = project.run("--artisan-report=verdict.md")
@@ -311,12 +314,13 @@ def test_a_marker_and_a_baseline_do_the_same_for_a_test(project: Project, server
     project.tests(f"""
         from pytest_artisan.gates.loading.evidence import of_load
 
-        @pytest.mark.load_smoke(rps=300, duration="1s", warmup_s=0, p95_ms=400)
+        @pytest.mark.load_smoke(rps=300, duration="1s", warmup_s=0, p95_ms={ROOMY_MS})
         def test_it(gate):
             shown = of_load(gate.project, gate.policy, "{server.url}")
             gate.record(shown.measurements, shown.findings)
     """)
-    assert project.run().last_line == "GO"
+    first = project.run()
+    assert first.last_line == "GO", first.out
     assert main(["baseline", "save", str(project.report)]) == 0
     baseline = json.loads((project.path / ".artisan/baseline-dev.json").read_text())
     for entry in baseline["measurements"]:

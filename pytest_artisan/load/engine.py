@@ -86,7 +86,7 @@ class Engine:
         name = answered.endpoint if answered.endpoint in self._names or len(self._names) < _NAMES else _MANY
         place = self._names.setdefault(name, len(self._names))
         self._samples.add(number, answered.late, answered.took, answered.outcome, place)
-        if answered.cause:
+        if answered.cause and number >= self._order.warmup:
             self._causes[name, answered.cause[:300]] += 1
 
     def batch(self) -> Batch:

@@ -26,21 +26,23 @@ class Outcome(IntEnum):
 class Order(msgspec.Struct, frozen=True):
     """What one generator sends: its part of the plan, by when each request is due and what it is.
 
-    `due` are seconds after the start and `shares` numbers in [0, 1) that choose from the mix, both as float64. Each
-    request has `deadline_s` from when it is due; before the load, each part of the mix has `patience_s`.
+    `due` are seconds after the start and `shares` numbers in [0, 1) that choose from the mix, both as float64; the first
+    `warmup` of them do not count. Each request has `deadline_s` from when it is due; before the load, each part of the mix has `patience_s`.
     """
 
     url: str
     locustfile: str | None
     due: bytes
     shares: bytes
+    warmup: int
     deadline_s: float
     patience_s: float
 
     def part(self, number: int, count: int) -> Order:
         """The part of one of `count` generators."""
         due, shares = array("d", self.due)[number::count], array("d", self.shares)[number::count]
-        return msgspec.structs.replace(self, due=due.tobytes(), shares=shares.tobytes())
+        warmup = len(range(number, self.warmup, count))
+        return msgspec.structs.replace(self, due=due.tobytes(), shares=shares.tobytes(), warmup=warmup)
 
 
 class Listening(msgspec.Struct, frozen=True, tag=True):
@@ -59,7 +61,7 @@ class Batch(msgspec.Struct, frozen=True, tag=True):
     """What a generator has done since its last batch.
 
     `sent` counts the requests of its part that were due and sent so far, `now` are seconds since the start. `columns`
-    are the samples of that time (see `Samples`), `endpoints` the names that are new in them, `causes` why some failed.
+    are the samples of that time (see `Samples`), `endpoints` the names that are new in them, `causes` why some that count failed.
     `done` where nothing follows.
     """
 

@@ -76,7 +76,7 @@ class Generators:
         patience_s = max(load.limit_ms / 1000, _LEAST_PATIENCE_S)
         file = None if load.locustfile is None else str(load.locustfile.resolve())
         mix = np.concatenate([shares(n, rng) for n, _ in parts])
-        order = Order(load.url, file, due.tobytes(), mix.tobytes(), load.deadline_s, patience_s)
+        order = Order(load.url, file, due.tobytes(), mix.tobytes(), load.warmup, load.deadline_s, patience_s)
         record = Record(load, due)
         self._deadline = time.monotonic() + _START_S + _CONTRACT_S
         try:

@@ -152,15 +152,17 @@ def hear(request_type: str, name: str, response: Any, exception: Any, context: A
 
 def _cause(response: Any, exception: Any) -> str:
     status = getattr(response, "status_code", 0) or 0
-    if exception is None:
-        # A task may call an answer right that looks wrong; where none came, there is nothing to judge.
-        refused = f"{type(response.error).__name__}: {response.error}" if getattr(response, "error", None) else ""
-        if not status:
-            return refused or "no answer"
-        return f"status {status}, a redirect, which is not followed" if status in _REDIRECTS else ""
     if isinstance(exception, CatchResponseError):
         return str(exception) or "its task says so"  # the locustfile's own words
-    return f"status {status}" if status >= 400 else f"{type(exception).__name__}: {exception}"
+    if exception is not None:
+        return f"status {status}" if status >= 400 else f"{type(exception).__name__}: {exception}"
+    # A task may call an answer right that looks wrong; there has to be one, and the server has to have meant it.
+    if not status:
+        error = getattr(response, "error", None)
+        return f"{type(error).__name__}: {error}" if error else "no answer"
+    if status in _REDIRECTS:
+        return f"status {status}, a redirect, which is not followed"
+    return f"status {status}" if status >= 500 else ""
 
 
 class Part(NamedTuple):
@@ -180,6 +182,10 @@ class Cast:
         self.parts: list[Part] = []
         weights: list[float] = []
         for kind in kinds:
+            if kind.fixed_count:
+                raise ScenarioError(
+                    f"{kind.__name__}: fixed_count has no meaning where arrivals are planned, weight has"
+                )
             watched = type(kind.__name__, (_Watched, kind), {"host": environment.host})
             self._idle[watched] = []
             for made in dict.fromkeys(kind.tasks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -45,7 +46,8 @@ def record_of(project: Project, table: LoadSmoke, url: str | None = None) -> Rec
         raise NotAllowed("neither a locustfile nor an address is named, so there is nothing to send")
     if locustfile is not None and not locustfile.is_file():
         raise NotAllowed(f"locustfile {table.locustfile!r} does not exist")
-    workers = table.workers or (0 if table.rps <= _PER_PROCESS else -int(-table.rps // _PER_PROCESS))
+    needed = 0 if table.rps <= _PER_PROCESS else math.ceil(table.rps / _PER_PROCESS)
+    workers = table.workers or min(needed, os.cpu_count() or 1)
     with ExitStack() as stack:
         target = url or project.environment.base_url
         if target is not None:

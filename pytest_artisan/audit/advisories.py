@@ -51,6 +51,11 @@ class Affected(msgspec.Struct, frozen=True):
     ecosystem_specific: Any = None
     database_specific: Any = None
 
+    @property
+    def is_of_pypi(self) -> bool:
+        """Whether this part is about a package of PyPI, in whichever of its distributions."""
+        return self.package.ecosystem.partition(":")[0] == _ECOSYSTEM
+
 
 class Advisory(msgspec.Struct, frozen=True):
     """One record; `modified` and `withdrawn` are times as RFC 3339 writes them."""
@@ -72,15 +77,11 @@ class Advisory(msgspec.Struct, frozen=True):
     @property
     def packages(self) -> frozenset[str]:
         """The canonical names of the packages of PyPI that it is about."""
-        return frozenset(canonicalize_name(a.package.name) for a in self.affected if _is_ours(a))
+        return frozenset(canonicalize_name(a.package.name) for a in self.affected if a.is_of_pypi)
 
     def affecting(self, name: str) -> Iterator[Affected]:
         """What it says of one package, by its canonical name."""
-        return (a for a in self.affected if _is_ours(a) and canonicalize_name(a.package.name) == name)
-
-
-def _is_ours(affected: Affected) -> bool:
-    return affected.package.ecosystem.partition(":")[0] == _ECOSYSTEM
+        return (a for a in self.affected if a.is_of_pypi and canonicalize_name(a.package.name) == name)
 
 
 _decoder = msgspec.json.Decoder(Advisory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 
 class NoAudit(Exception):
@@ -46,5 +45,5 @@ class Inventory:
 
     pins: tuple[Pin, ...]
     unaudited: tuple[Unaudited, ...] = ()
-    requires: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     root: tuple[str, str] = ("", "")

@@ -1,0 +1,122 @@
+"""Whether an advisory concerns a version: OSV's evaluation, with PEP 440's order, and a third answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from functools import lru_cache
+
+from packaging.version import InvalidVersion, Version
+
+from pytest_artisan.audit.advisories import Advisory, Affected, Event, Range
+
+Bound = tuple[str, str]  # which kind of event, and its version
+_KINDS = ("introduced", "fixed", "last_affected", "limit")
+_BEGINNING, _FIRST = "0", Version("0.dev0")
+_NO_LIMIT = "*"
+
+
+class Concern(Enum):
+    """`UNDECIDED` where the record names a version that nobody can place, and the answer depends on where it is."""
+
+    AFFECTED = "affected"
+    NOT_AFFECTED = "not affected"
+    UNDECIDED = "undecided"
+
+
+@lru_cache(maxsize=65536)
+def version_of(text: str) -> Version | None:
+    """A version as PEP 440 has it, or None for what is none."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def concern(advisory: Advisory, name: str, text: str) -> Concern:
+    """What an advisory says of a version of the package with that canonical name.
+
+    It is affected where it is listed or lies in a range. A withdrawn advisory says nothing, and neither does a part without
+    versions and ranges.
+    """
+    if advisory.withdrawn is not None:
+        return Concern.NOT_AFFECTED
+    return _worst(_of_part(affected, text, version_of(text)) for affected in advisory.affecting(name))
+
+
+def unplaced(advisory: Advisory) -> list[str]:
+    """The bounds of its ranges that are no versions."""
+    ranges = (r for part in advisory.affected if part.is_of_pypi for r in _ordered(part))
+    texts = (text for r in ranges for event in r.events for _, text in _bounds(event))
+    return [text for text in texts if _place(text) is None]
+
+
+def is_same(listed: str, text: str) -> bool:
+    """Whether two texts name one version; a local part counts only where the listed one has it, too."""
+    if listed == text:
+        return True
+    one, other = version_of(listed), version_of(text)
+    return one is not None and other is not None and one == _as_exact_as(one, other)
+
+
+def _worst(answers: Iterator[Concern]) -> Concern:
+    found = set(answers)
+    if Concern.AFFECTED in found:
+        return Concern.AFFECTED
+    return Concern.UNDECIDED if Concern.UNDECIDED in found else Concern.NOT_AFFECTED
+
+
+def _of_part(affected: Affected, text: str, version: Version | None) -> Concern:
+    if any(is_same(listed, text) for listed in affected.versions):
+        return Concern.AFFECTED
+    return _worst(Concern.UNDECIDED if version is None else _of_range(r, version) for r in _ordered(affected))
+
+
+def _ordered(affected: Affected) -> list[Range]:
+    """Its ranges of versions; one of commits says nothing about a release."""
+    return [r for r in affected.ranges if r.type != "GIT"]
+
+
+def _of_range(given: Range, version: Version) -> Concern:
+    bounds = [bound for event in given.events for bound in _bounds(event)]
+    if not bounds:
+        return Concern.UNDECIDED
+    is_affected = _at(bounds, version)
+    unplaced = {kind for kind, text in bounds if _place(text) is None}
+    # An end that nobody can place may come before the version, and a beginning as well.
+    if unplaced - {"introduced"} if is_affected else "introduced" in unplaced:
+        return Concern.UNDECIDED
+    return Concern.AFFECTED if is_affected else Concern.NOT_AFFECTED
+
+
+def _bounds(event: Event) -> Iterator[Bound]:
+    for kind in _KINDS:
+        text = getattr(event, kind)
+        if text is not None and not (kind == "limit" and text == _NO_LIMIT):
+            yield kind, text
+
+
+def _place(text: str) -> Version | None:
+    return _FIRST if text == _BEGINNING else version_of(text)
+
+
+def _at(bounds: list[Bound], version: Version) -> bool:
+    """Whether the version is affected, as far as the bounds have a place."""
+    placed = [(place, kind) for kind, text in bounds if (place := _place(text)) is not None]
+    limits = [place for place, kind in placed if kind == "limit"]
+    if limits and all(_as_exact_as(limit, version) >= limit for limit in limits):
+        return False
+    is_affected = False
+    # Where something ends and begins anew with one version, that version is affected.
+    for place, kind in sorted(placed, key=lambda one: (one[0], one[1] == "introduced")):
+        here = _as_exact_as(place, version)
+        if kind == "introduced" and here >= place:
+            is_affected = True
+        elif (kind == "fixed" and here >= place) or (kind == "last_affected" and here > place):
+            is_affected = False
+    return is_affected
+
+
+def _as_exact_as(bound: Version, version: Version) -> Version:
+    """The version without its local part, where the bound has none: a build is affected as what it was built from."""
+    return version if bound.local is not None or version.local is None else Version(version.public)

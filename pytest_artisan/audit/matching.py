@@ -53,10 +53,18 @@ def unplaced(advisory: Advisory) -> list[str]:
 
 def is_same(listed: str, text: str) -> bool:
     """Whether two texts name one version; a local part counts only where the listed one has it, too."""
-    if listed == text:
-        return True
-    one, other = version_of(listed), version_of(text)
-    return one is not None and other is not None and one == _as_exact_as(one, other)
+    return _is_listed((listed,), text, version_of(text))
+
+
+@lru_cache(maxsize=8192)
+def _listed(texts: tuple[str, ...]) -> tuple[frozenset[str], frozenset[Version]]:
+    """As written, and as versions: some lists have hundreds, and are looked at for each version that may be advised."""
+    return frozenset(texts), frozenset(version for text in texts if (version := version_of(text)) is not None)
+
+
+def _is_listed(listed: tuple[str, ...], text: str, version: Version | None) -> bool:
+    texts, versions = _listed(listed)
+    return text in texts or (version is not None and (version in versions or _built_from(version) in versions))
 
 
 def _worst(answers: Iterator[Concern]) -> Concern:
@@ -67,7 +75,7 @@ def _worst(answers: Iterator[Concern]) -> Concern:
 
 
 def _of_part(affected: Affected, text: str, version: Version | None) -> Concern:
-    if any(is_same(listed, text) for listed in affected.versions):
+    if _is_listed(affected.versions, text, version):
         return Concern.AFFECTED
     return _worst(Concern.UNDECIDED if version is None else _of_range(r, version) for r in _ordered(affected))
 
@@ -119,4 +127,8 @@ def _at(bounds: list[Bound], version: Version) -> bool:
 
 def _as_exact_as(bound: Version, version: Version) -> Version:
     """The version without its local part, where the bound has none: a build is affected as what it was built from."""
-    return version if bound.local is not None or version.local is None else Version(version.public)
+    return version if bound.local is not None else _built_from(version)
+
+
+def _built_from(version: Version) -> Version:
+    return version if version.local is None else Version(version.public)

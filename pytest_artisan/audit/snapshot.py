@@ -154,6 +154,8 @@ def _write(
 class Snapshot:
     """A source that answers from a snapshot. Raises NoAudit for one that is missing, damaged, stale or too small."""
 
+    rates = True
+
     def __init__(self, path: Path, *, max_age: timedelta, floor: int, now: datetime) -> None:
         if not path.is_file():
             raise NoAudit(f"{path}: there is no snapshot; artisan audit import makes one")

@@ -37,9 +37,10 @@ class Canaries:
 
 
 class Source(Protocol):
-    """A place that knows advisories; `origin` names it for people."""
+    """A place that knows advisories; `origin` names it for people, `rates` says whether it tells how bad they are."""
 
     origin: str
+    rates: bool
     canaries: Canaries
 
     def known(self, releases: Sequence[Release]) -> Mapping[Release, Known]:

@@ -1,0 +1,228 @@
+"""What is known of everything that a project installs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pytest_artisan.audit.advisories import Advisory
+from pytest_artisan.audit.canaries import faults_of, is_malware
+from pytest_artisan.audit.clusters import clusters_of
+from pytest_artisan.audit.fixes import fix_of
+from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
+from pytest_artisan.audit.matching import Concern, concern, unplaced
+from pytest_artisan.audit.severity import Rating, rating_of
+from pytest_artisan.audit.source import Known, Malformed, Release, Source
+
+_ROUNDS = 20  # of asking what is known of a fix, and of the fix of that
+
+
+class Pardon(Protocol):
+    """A waiver, or a statement that something does not concern this project."""
+
+    def covers(self, names: Collection[str], package: str, version: str) -> bool: ...
+
+    def told(self) -> str:
+        """Who pardons, why and until when, in a line."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """All that is known of one vulnerability of one release.
+
+    `id` is its first advisory's, `aliases` are all its other names. `pardon` says why it is not counted, where it is not,
+    and `is_known` that the base of a change has it as well.
+    """
+
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    rating: Rating
+    fixed_in: str | None
+    is_exploited: bool
+    is_malware: bool
+    pardon: str = ""
+    is_known: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset((self.id, *self.aliases))
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is held against the project."""
+        return not self.pardon and not self.is_known
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """An advisory that may concern a release, or not: its record can not be read as far as that."""
+
+    id: str
+    why: str
+    pardon: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A pin, and what is known of it; the worst comes first."""
+
+    pin: Pin
+    vulnerabilities: tuple[Vulnerability, ...] = ()
+    undecided: tuple[Undecided, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Every pin of an inventory, and what could not be audited; `used` are the pardons that pardoned something."""
+
+    origins: tuple[str, ...]
+    dependencies: tuple[Dependency, ...]
+    unaudited: tuple[Unaudited, ...]
+    used: tuple[Pardon, ...] = ()
+
+    def vulnerabilities(self) -> Iterator[tuple[Pin, Vulnerability]]:
+        return ((d.pin, v) for d in self.dependencies for v in d.vulnerabilities)
+
+    def without(self, base: Audit) -> Audit:
+        """The same, where what the audit of a change's base has as well is known, and not counted."""
+        known = {(pin.name, name) for pin, v in base.vulnerabilities() for name in v.names}
+
+        def told(dependency: Dependency) -> Dependency:
+            name = dependency.pin.name
+            marked = (replace(v, is_known=any((name, n) in known for n in v.names)) for v in dependency.vulnerabilities)
+            return replace(dependency, vulnerabilities=tuple(marked))
+
+        return replace(self, dependencies=tuple(map(told, self.dependencies)))
+
+
+def audit(
+    inventory: Inventory,
+    sources: Sequence[Source],
+    *,
+    exploited: Collection[str] = (),
+    pardons: Sequence[Pardon] = (),
+) -> Audit:
+    """Ask all sources about all pins; `exploited` are names of what is used in attacks.
+
+    Raises NoAudit where there is nothing to ask about, nobody to ask, or one that does not know what it must know.
+    """
+    releases = sorted({(pin.name, pin.version) for pin in inventory.pins})
+    if not releases:
+        raise NoAudit("no pin was found, so there is nothing to audit")
+    if not sources:
+        raise NoAudit("no source of advisories is configured")
+    known = _asked(sources, releases)
+    used: dict[int, Pardon] = {}
+    judge = _Judge(exploited, pardons, used)
+    found = {release: judge.of(release, known[release]) for release in releases}
+    fixed = _with_fixes(found, known, sources)
+    return Audit(
+        origins=tuple(source.origin for source in sources),
+        dependencies=tuple(replace(fixed[pin.name, pin.version], pin=pin) for pin in inventory.pins),
+        unaudited=inventory.unaudited,
+        used=tuple(used.values()),
+    )
+
+
+def _asked(sources: Sequence[Source], releases: Sequence[Release]) -> dict[Release, Known]:
+    """What all sources together know. Raises NoAudit where one does not know what it must."""
+    answers = []
+    for source in sources:
+        canaries = source.canaries
+        tried = (canaries.critical, canaries.clean, canaries.malware)
+        answer = source.known(list(dict.fromkeys([*tried, *releases])))
+        for fault in faults_of(canaries, answer, source.rates):
+            raise NoAudit(f"{source.origin} can not be believed: {fault}")
+        answers.append(answer)
+    return {release: _together(answer[release] for answer in answers) for release in releases}
+
+
+def _together(parts: Iterable[Known]) -> Known:
+    parts = list(parts)
+    advisories = {advisory.id: advisory for part in parts for advisory in part.advisories if advisory.withdrawn is None}
+    return Known(tuple(advisories.values()), tuple(dict.fromkeys(bad for part in parts for bad in part.malformed)))
+
+
+class _Judge:
+    """What is known of one release, as a dependency without its place."""
+
+    def __init__(self, exploited: Collection[str], pardons: Sequence[Pardon], used: dict[int, Pardon]) -> None:
+        self._exploited, self._pardons, self._used = frozenset(exploited), pardons, used
+
+    def of(self, release: Release, known: Known) -> Dependency:
+        vulnerabilities, undecided = [], [self._malformed(bad, release) for bad in known.malformed]
+        for cluster in clusters_of(known.advisories):
+            answers = {advisory.id: concern(advisory, *release) for advisory in cluster}
+            told = set(answers.values())
+            if Concern.AFFECTED in told:
+                vulnerabilities.append(self._vulnerability(cluster, answers, release))
+            # Where another record of the same vulnerability can be read, that one decides.
+            elif told == {Concern.UNDECIDED}:
+                undecided.append(self._undecided(cluster, release))
+        vulnerabilities.sort(key=lambda v: (-v.rating.severity.badness, v.id))
+        return Dependency(Pin(*release, "", 0), tuple(vulnerabilities), tuple(undecided))
+
+    def _vulnerability(
+        self, cluster: tuple[Advisory, ...], answers: Mapping[str, Concern], release: Release
+    ) -> Vulnerability:
+        first = next(advisory for advisory in cluster if answers[advisory.id] is Concern.AFFECTED)
+        names = frozenset(name for advisory in cluster for name in advisory.names)
+        return Vulnerability(
+            id=first.id,
+            aliases=tuple(sorted(names - {first.id})),
+            summary=next((advisory.summary for advisory in (first, *cluster) if advisory.summary), ""),
+            rating=rating_of(cluster),
+            fixed_in=None,
+            is_exploited=bool(names & self._exploited),
+            is_malware=any(map(is_malware, cluster)),
+            pardon=self._pardon(names, release),
+        )
+
+    def _undecided(self, cluster: tuple[Advisory, ...], release: Release) -> Undecided:
+        names = frozenset(name for advisory in cluster for name in advisory.names)
+        texts = ", ".join(repr(text) for advisory in cluster for text in unplaced(advisory)[:3])
+        why = f"its record names {texts}, which is no version" if texts else f"{release[1]!r} is no version"
+        return Undecided(cluster[0].id, why, self._pardon(names, release))
+
+    def _malformed(self, bad: Malformed, release: Release) -> Undecided:
+        return Undecided(bad.id, f"its record can not be read: {bad.why}", self._pardon([bad.id], release))
+
+    def _pardon(self, names: Collection[str], release: Release) -> str:
+        for number, pardon in enumerate(self._pardons):
+            if pardon.covers(names, *release):
+                self._used[number] = pardon
+                return pardon.told()
+        return ""
+
+
+def _with_fixes(
+    found: Mapping[Release, Dependency], known: Mapping[Release, Known], sources: Sequence[Source]
+) -> dict[Release, Dependency]:
+    """The same with what to go to; what is known of that is asked as well, and of what is advised instead of it."""
+    advisories = {release: {a.id: a for a in known[release].advisories} for release in found}
+    fixes: dict[Release, str | None] = {}
+    tried: set[Release] = set()
+    for _ in range(_ROUNDS):
+        fixes = {
+            release: fix_of(*release, advisories[release].values())
+            for release, dependency in found.items()
+            if dependency.vulnerabilities
+        }
+        asked = {(release[0], fix) for release, fix in fixes.items() if fix is not None} - tried
+        if not asked:
+            break
+        tried |= asked
+        answers = [source.known(sorted(asked)) for source in sources]
+        for release, fix in fixes.items():
+            if (release[0], fix) in asked:
+                more = _together(answer[release[0], str(fix)] for answer in answers)
+                advisories[release] |= {advisory.id: advisory for advisory in more.advisories}
+    return {
+        release: replace(
+            dependency, vulnerabilities=tuple(replace(v, fixed_in=fixes[release]) for v in dependency.vulnerabilities)
+        )
+        for release, dependency in found.items()
+    }

@@ -1,0 +1,33 @@
+"""CISA's catalogue of vulnerabilities that are known to be exploited."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from pytest_artisan.settings import SettingsError
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    cve: str = msgspec.field(name="cveID")
+
+
+class _Catalogue(msgspec.Struct, frozen=True):
+    vulnerabilities: tuple[_Entry, ...]
+
+
+def read_kev(path: Path, name: str) -> frozenset[str]:
+    """The CVE ids of the catalogue's JSON, or of a list of its entries. Raises SettingsError for anything else."""
+    try:
+        read = msgspec.json.decode(path.read_bytes(), type=_Catalogue | tuple[_Entry, ...])
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingsError(f"{name}: no catalogue of exploited vulnerabilities: {error}") from None
+    entries = read.vulnerabilities if isinstance(read, _Catalogue) else read
+    if not entries:
+        raise SettingsError(f"{name}: the catalogue is empty")
+    for entry in entries:
+        if not re.fullmatch(r"CVE-\d{4}-\d{4,}", entry.cve):
+            raise SettingsError(f"{name}: {entry.cve!r} is no CVE id")
+    return frozenset(entry.cve for entry in entries)

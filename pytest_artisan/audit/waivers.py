@@ -1,0 +1,102 @@
+"""What somebody answers for: a vulnerability that does not block for a while, and statements that one does no harm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from pytest_artisan.audit.matching import version_of
+from pytest_artisan.settings import Table, convert, read_toml
+
+_LONGEST_DAYS, _SOON_DAYS = 90, 7
+_EVERY = "*"
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class _WaiverTable(Table, frozen=True):
+    advisory: Text
+    package: Text
+    versions: Text
+    expires: date
+    reason: str = ""
+    owner: str = ""
+
+    def lint(self) -> Iterator[str]:
+        try:
+            SpecifierSet("" if self.versions == _EVERY else self.versions)
+        except InvalidSpecifier:
+            yield f'versions: {self.versions!r} is no range such as "<2.0", nor "*"'
+
+
+class _WaiverFile(Table, frozen=True):
+    waiver: tuple[_WaiverTable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """`owner` answers for `advisory`, an id or an alias, in `versions` of `package`, through the day `expires` in UTC."""
+
+    advisory: str
+    package: str
+    versions: str
+    reason: str
+    owner: str
+    expires: date
+    file: str
+    line: int
+
+    def covers(self, names: Collection[str], package: str, version: str) -> bool:
+        """Whether it is about a vulnerability of that release; one whose version is none takes the range "*"."""
+        if self.advisory not in names or self.package != package:
+            return False
+        if self.versions == _EVERY:
+            return True
+        return version_of(version) is not None and SpecifierSet(self.versions).contains(version, prereleases=True)
+
+    def told(self) -> str:
+        return f"waived by {self.owner} until {self.expires}: {self.reason}"
+
+    def faults(self, today: date) -> Iterator[str]:
+        """Why it waives nothing."""
+        days = (self.expires - today).days
+        if days < 0:
+            yield f"expired on {self.expires}"
+        if days > _LONGEST_DAYS:
+            yield f"expires on {self.expires}, in {days} days, more than {_LONGEST_DAYS}"
+        for field in ("reason", "owner"):
+            if not getattr(self, field).strip():
+                yield f"has no {field}"
+
+    def expires_soon(self, today: date) -> bool:
+        return 0 <= (self.expires - today).days <= _SOON_DAYS
+
+    @property
+    def name(self) -> str:
+        """How people find it."""
+        return f"waiver of {self.advisory} for {self.package}"
+
+
+def read_waivers(path: Path, name: str) -> tuple[Waiver, ...]:
+    """The `[[waiver]]` tables of a TOML file, which `name` names for people. Raises SettingsError."""
+    tables = convert(read_toml(path), _WaiverFile, name).waiver
+    lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if _is_head(line)]
+    waivers = []
+    for number, table in enumerate(tables):
+        # An entry's own complaints; only a whole file's are looked for by `convert`.
+        convert(msgspec.to_builtins(table), _WaiverTable, f"{name} waiver[{number}]")
+        fields = msgspec.structs.asdict(table) | {"package": canonicalize_name(table.package)}
+        waivers.append(Waiver(**fields, file=name, line=lines[number] if number < len(lines) else 1))
+    return tuple(waivers)
+
+
+def _is_head(line: str) -> bool:
+    return re.match(r"\s*\[\[\s*waiver\s*\]\]", line) is not None

@@ -87,17 +87,19 @@ def _bounded(data: bytes) -> bytes:
 def _split(data: bytes, name: str) -> Iterator[bytes]:
     """The records in a file: a list, one object, or a line each. Raises NoAudit for one that breaks off."""
     text = data.strip()
+    if not text:
+        return
     try:
         whole = msgspec.json.decode(text, type=list[msgspec.Raw] | dict[str, msgspec.Raw])
     except msgspec.DecodeError:
         lines = text.splitlines()
-        if not lines or not (data.endswith(b"\n") or _is_whole(lines[-1])):
+        if not (data.endswith(b"\n") or _is_whole(lines[-1])):
             raise NoAudit(
                 f"{name}: is cut off, or no JSON: it ends in {text[-40:].decode(errors='replace')!r}"
             ) from None
         yield from (line for line in lines if line.strip())
         return
-    yield from [bytes(one) for one in whole] if isinstance(whole, list) else [text] if text else []
+    yield from [bytes(one) for one in whole] if isinstance(whole, list) else [text]
 
 
 def _is_whole(line: bytes) -> bool:

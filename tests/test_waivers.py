@@ -1,0 +1,183 @@
+"""What somebody answers for, in waivers and in OpenVEX, and what is known to be exploited."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from osv_records import DATA, needs_data
+
+from pytest_artisan.audit.kev import read_kev
+from pytest_artisan.audit.vex import read_vex
+from pytest_artisan.audit.waivers import Waiver, read_waivers
+from pytest_artisan.settings import SettingsError
+
+TODAY = date(2026, 11, 24)
+WAIVER = """
+[[waiver]]
+advisory = "CVE-1"
+package = "Some.Package"
+versions = "<2.0"
+reason = "we do not parse files"
+owner = "ada"
+expires = 2026-12-24
+"""
+
+
+def read(folder: Path, text: str) -> tuple[Waiver, ...]:
+    (folder / "waivers.toml").write_text(text)
+    return read_waivers(folder / "waivers.toml", "waivers.toml")
+
+
+def test_a_waiver_covers_what_it_names_and_says_who_answers(tmp_path: Path) -> None:
+    first, second = read(tmp_path, f"# ours\n{WAIVER}{WAIVER.replace('<2.0', '*')}")
+
+    assert (first.file, first.line, second.line) == ("waivers.toml", 3, 11)
+    assert first.told() == "waived by ada until 2026-12-24: we do not parse files"
+    assert list(first.faults(TODAY)) == []
+    assert first.covers({"PYSEC-1", "CVE-1"}, "some-package", "2.0rc1")
+    assert second.covers({"CVE-1"}, "some-package", "2004d")
+    assert not first.covers({"CVE-1"}, "some-package", "2004d")
+    assert not first.covers({"CVE-1"}, "some-package", "2.0")
+    assert not first.covers({"CVE-1"}, "another", "1.0")
+    assert not first.covers({"CVE-2"}, "some-package", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "faults"),
+    [
+        ("2026-12-24", "2026-11-24", []),
+        ("2026-12-24", "2026-11-23", ["expired on 2026-11-23"]),
+        ("2026-12-24", "2027-02-22", []),
+        ("2026-12-24", "2027-02-23", ["expires on 2027-02-23, in 91 days, more than 90"]),
+        ("we do not parse files", " ", ["has no reason"]),
+        ('owner = "ada"', "", ["has no owner"]),
+    ],
+    ids=["last day", "expired", "90 days", "91 days", "no reason", "no owner"],
+)
+def test_a_waiver_out_of_order_waives_nothing(old: str, new: str, faults: list[str], tmp_path: Path) -> None:
+    [waiver] = read(tmp_path, WAIVER.replace(old, new))
+
+    assert list(waiver.faults(TODAY)) == faults
+
+
+@pytest.mark.parametrize(("days", "soon"), [(0, True), (7, True), (8, False), (-1, False)])
+def test_a_waiver_that_ends_within_a_week_says_so(days: int, soon: bool, tmp_path: Path) -> None:
+    [waiver] = read(tmp_path, WAIVER)
+
+    assert waiver.expires_soon(waiver.expires - timedelta(days=days)) is soon
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("versions", "version", "waivers.toml waiver has no key 'version'; the nearest is 'versions'"),
+        ("2026-12-24", '"soon"', r"waivers.toml waiver\[0\]\.expires: Invalid RFC3339"),
+        ("2026-12-24", "7", r"waivers.toml waiver\[0\]\.expires: expected date, got int"),
+        ("<2.0", "2.0", r'waivers.toml waiver\[0\] versions: .2\.0. is no range such as "<2\.0", nor "\*"'),
+        ('advisory = "CVE-1"', "", "waivers.toml waiver.*: Object missing required field advisory"),
+        ("[[waiver]]", "[waiver", "waivers.toml: "),
+    ],
+    ids=["a key", "a date", "a number", "a range", "no advisory", "no TOML"],
+)
+def test_what_is_no_waiver_is_told_in_one_line(old: str, new: str, error: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=error) as caught:
+        read(tmp_path, WAIVER.replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+def vex(folder: Path, *statements: dict[str, Any], **changes: Any) -> Path:
+    path = folder / "vex.json"
+    document = {"@context": "https://openvex.dev/ns/v0.2.0", "timestamp": "2026-11-01T00:00:00Z"}
+    path.write_text(json.dumps({**document, "statements": statements, **changes}))
+    return path
+
+
+def statement(
+    status: str = "not_affected", product: str = "pkg:pypi/Some.Package@1.0", **changes: Any
+) -> dict[str, Any]:
+    stated = {
+        "vulnerability": {"name": "CVE-1", "aliases": ["GHSA-1"]},
+        "status": status,
+        "products": [{"@id": product}],
+    }
+    return {**stated, "justification": "vulnerable_code_not_present", **changes}
+
+
+def test_a_release_that_is_stated_not_affected_is_covered(tmp_path: Path) -> None:
+    [one] = read_vex(
+        vex(tmp_path, statement(), statement("affected", "pkg:pypi/b@1"), statement("fixed", "pkg:npm/c")), "v"
+    )
+
+    assert one.told() == "not affected, says v: vulnerable_code_not_present"
+    assert one.covers({"GHSA-1"}, "some-package", "1.0.0")
+    assert not one.covers({"GHSA-1"}, "some-package", "1.1")
+    assert not one.covers({"GHSA-1"}, "b", "1.0")
+    assert not one.covers({"CVE-2"}, "some-package", "1.0")
+
+
+def test_the_latest_statement_counts(tmp_path: Path) -> None:
+    later = statement("affected", timestamp="2026-11-02T00:00:00Z")
+
+    assert read_vex(vex(tmp_path, later, statement()), "v") == ()
+    assert (
+        len(
+            read_vex(
+                vex(tmp_path, statement(), statement("under_investigation", timestamp="2026-10-01T00:00:00Z")), "v"
+            )
+        )
+        == 1
+    )
+
+
+MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "no context": (lambda folder: vex(folder, **{"@context": "https://example.org"}), "is not OpenVEX's"),
+    "no statements": (lambda folder: vex(folder, statements=None), "no OpenVEX document"),
+    "no version": (
+        lambda folder: vex(folder, statement(product="pkg:pypi/p")),
+        r"statements\[0\]: product .* no version",
+    ),
+    "no reason": (lambda folder: vex(folder, statement(justification="")), r"statements\[0\]: not_affected needs"),
+    "not there": (lambda folder: folder / "nowhere.json", "no OpenVEX document"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_statement_without_version_or_reason_is_refused(case: str, tmp_path: Path) -> None:
+    made, error = MALFORMED[case]
+    with pytest.raises(SettingsError, match=error):
+        read_vex(made(tmp_path), "v")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("{}", "no catalogue"),
+        ("[]", "the catalogue is empty"),
+        ('{"vulnerabilities": []}', "the catalogue is empty"),
+        ('[{"cveID": "2025-1"}]', "'2025-1' is no CVE id"),
+        ("<html>", "no catalogue"),
+    ],
+    ids=["no list", "empty list", "empty", "an odd id", "HTML"],
+)
+def test_what_is_no_catalogue_is_refused(text: str, error: str, tmp_path: Path) -> None:
+    path = tmp_path / "kev.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=error):
+        read_kev(path, "kev.json")
+
+
+def test_both_forms_of_the_catalogue_are_read(tmp_path: Path) -> None:
+    path, entries = tmp_path / "kev.json", [{"cveID": "CVE-2025-3248", "vendorProject": "x"}]
+    for text in (entries, {"title": "KEV", "vulnerabilities": entries}):
+        path.write_text(json.dumps(text))
+        assert read_kev(path, "kev.json") == {"CVE-2025-3248"}
+
+
+@needs_data
+def test_the_real_catalogue_is_read() -> None:
+    assert "CVE-2025-3248" in read_kev(DATA / "kev-pypi.json", "kev")

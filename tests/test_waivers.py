@@ -39,7 +39,8 @@ def test_a_waiver_covers_what_it_names_and_says_who_answers(tmp_path: Path) -> N
     assert (first.file, first.line, second.line) == ("waivers.toml", 3, 11)
     assert first.told() == "waived by ada until 2026-12-24: we do not parse files"
     assert list(first.faults(TODAY)) == []
-    assert first.covers({"PYSEC-1", "CVE-1"}, "some-package", "2.0rc1")
+    assert first.covers({"PYSEC-1", "CVE-1"}, "some-package", "1.9rc1")
+    assert not first.covers({"PYSEC-1", "CVE-1"}, "some-package", "2.0rc1")  # PEP 440: below 2.0 is below its first one
     assert second.covers({"CVE-1"}, "some-package", "2004d")
     assert not first.covers({"CVE-1"}, "some-package", "2004d")
     assert not first.covers({"CVE-1"}, "some-package", "2.0")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 # Shorter values would also mask words that are no secret.
@@ -34,20 +39,26 @@ class Secret:
 
 
 class Masker:
-    """Replaces the values of secrets, wherever they stand in a text or in a tree of plain values."""
+    """Replaces the values of secrets, wherever they stand in a text or in a tree of plain values.
+
+    A value is found as it is, a line of it, and as base64, URLs, hex, JSON, Python and HTML write it.
+    """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         values = {os.environ.get(secret.reference, "") for secret in secrets}
-        self._values = sorted((v for v in values if len(v) >= SHORTEST), key=len, reverse=True)
+        parts = {part for value in values for part in (value, *map(str.strip, value.splitlines()))}
+        kept = (part for part in parts if len(part.strip()) >= SHORTEST)
+        self._forms = sorted({form for part in kept for form in _forms(part)}, key=lambda form: (-len(form), form))
 
     def text(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, MASK)
+        for form in self._forms:
+            # Many of these are faster than one expression of them all.
+            text = text.replace(form, MASK)
         return text
 
     def tree(self, value: Any) -> Any:
         """The same tree with every string masked, keys too."""
-        if not self._values:
+        if not self._forms:
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -56,3 +67,29 @@ class Masker:
         if isinstance(value, list | tuple):
             return type(value)(self.tree(entry) for entry in value)
         return value
+
+
+def _forms(value: str) -> set[str]:
+    """How a value may be written."""
+    # An environment holds bytes; what is no UTF-8 in them comes as half a character.
+    data = value.encode(errors="surrogateescape")
+    quoted = {quote(data, safe=""), quote(data), quote_plus(data)}
+    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
+    forms = {value, data.hex(), data.hex().upper(), *quoted, *map(_lower_hex, quoted)}
+    forms |= escaped | {text.replace("/", "\\/") for text in escaped}
+    forms |= {html.escape(value), html.escape(value, quote=False), html.escape(value).replace("&#x27;", "&#39;")}
+    whole = base64.b64encode(data).decode()
+    standard = {whole, whole.rstrip("="), *(_within_base64(data, shift) for shift in range(3))}
+    return forms | standard | {text.replace("+", "-").replace("/", "_") for text in standard}
+
+
+def _lower_hex(quoted: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
+
+
+def _within_base64(data: bytes, shift: int) -> str:
+    """What is sure to stand in the base64 of a longer text where `data` begins `shift` bytes into a group of three."""
+    whole = base64.b64encode(bytes(shift) + data).decode().rstrip("=")
+    bits = 8 * (shift + len(data))
+    # A character is sure where all of its six bits are of `data`.
+    return whole[-(-8 * shift // 6) : bits // 6]

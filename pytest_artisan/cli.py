@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from pytest_artisan.gates.gate import NoEvidence
-from pytest_artisan.gates.tables import LoadSmoke, MogaStability
-from pytest_artisan.ledger import replay
+from pytest_artisan.gates.tables import LoadSmoke, MogaStability, Security
 from pytest_artisan.loopback import end_with_parent
 from pytest_artisan.policy import load_policy
 from pytest_artisan.release import baselines
@@ -28,7 +29,11 @@ GO, NO_GO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 is GO or done, 1 is NO-GO, 2 is bad input and 130 Ctrl-C, each told in one line."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:2] == ["audit", "import"]:
+        # Beside `audit FILE`, where it would be a file.
+        given[:2] = ["audit import"]
+    options = _parser().parse_args(given)
     try:
         status: int = options.run(options)
     except SettingsError as error:
@@ -57,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_show_environment)
     _add_moga(commands)
     _add_load(commands)
+    _add_audit(commands)
     _add_models(commands)
     _add_serve(commands)
     return parser
@@ -73,6 +79,18 @@ def _add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     load.add_argument("--regression", action="store_true", help="compare with the environment's baseline")
     load.add_argument("--format", choices=("text", "json"), default="text")
     load.set_defaults(run=_load_smoke)
+
+
+def _add_audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    audit = commands.add_parser("audit", help="known vulnerabilities of what is installed, as the gate security has it")
+    audit.add_argument("files", nargs="*", metavar="FILE", help="requirements, or environment; default: the policy's")
+    audit.add_argument("--snapshot", help="imported advisories; default: the policy's")
+    audit.add_argument("--format", choices=("text", "json", "md"), default="text")
+    audit.set_defaults(run=_audit)
+    fetch = commands.add_parser("audit import", help="make a snapshot of advisories in OSV's format")
+    fetch.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="JSON, JSONL, .gz, .zip or a folder")
+    fetch.add_argument("--into", type=Path, default=Path(".artisan/advisories"), help="default: %(default)s")
+    fetch.set_defaults(run=_import_advisories)
 
 
 def _duration(text: str) -> str:
@@ -153,6 +171,8 @@ def _report(options: argparse.Namespace) -> int:
     for path in options.output:
         if path.suffix not in RENDERERS:
             raise SettingsError(f"--output={path}: unknown suffix; known: {', '.join(RENDERERS)}")
+    from pytest_artisan.ledger import replay  # and with it pytest, which no other command needs
+
     verdict = decide(*replay(options.journal))
     print(terminal.text_of(verdict))
     for text in publish(verdict, options.output).values():
@@ -230,6 +250,28 @@ def _load_smoke(options: argparse.Namespace) -> int:
         command.no_evidence(error, options.format)
         return NO_GO
     return GO if state is State.GO else NO_GO
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from pytest_artisan.gates.auditing.command import audit_files
+
+    policy = load_policy(project_root(Path.cwd()))
+    given = {
+        "files": [os.path.abspath(f) if Path(f).exists() else f for f in options.files],
+        "snapshot": options.snapshot,
+    }
+    table = {**msgspec.to_builtins(policy.tables["security"]), **{k: v for k, v in given.items() if v}}
+    if options.snapshot:
+        table["snapshot"] = os.path.abspath(options.snapshot)
+    state = audit_files(policy.project, convert(table, Security, "artisan audit"), options.format, datetime.now(UTC))
+    return GO if state is State.GO else NO_GO
+
+
+def _import_advisories(options: argparse.Namespace) -> int:
+    from pytest_artisan.gates.auditing.command import import_into
+
+    import_into(options.sources, options.into, datetime.now(UTC))
+    return GO
 
 
 def _serve_models(options: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "e2e_evolution": {"options": 3, "kl": 0.03, "rise": 0.1, "effect": 0.5, "session_limit": "20min"},
     "load_smoke": {"rps": 10, "duration": "30s", "p95_ms": 2500, "errors_pct": 1},
-    "security": {"critical": 0, "known_exploited": 0, "malware": 0},
+    "security": {"snapshot_days": 7, "critical": 0, "known_exploited": 0, "malware": 0, "unknown": "block"},
     "smoke": {"min_items": 1},
     "kpi": {
         "llm_fast_p95_s": 2.5,
@@ -314,7 +314,16 @@ def test_the_digest_is_the_same_whatever_the_order_of_the_keys(load: Load) -> No
     assert re.fullmatch("[0-9a-f]{64}", load("").digest)
 
 
-_OTHER = {"subject": "package.module:factory", "locustfile": "load.py", "arrivals": "poisson", "early_stop": True}
+_OTHER = {
+    "subject": "package.module:factory",
+    "locustfile": "load.py",
+    "arrivals": "poisson",
+    "early_stop": True,
+    "snapshot": "a",
+    "waivers": "a.toml",
+    "kev": "a.json",
+    "unknown": "pass",
+}
 
 
 def other(key: str, value: object) -> object:

@@ -202,9 +202,9 @@ def test_a_local_run_may_go_without_a_tool_that_is_not_there(project: Project, m
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_every_configured_gate_answers_no_go_in_its_drill(project: Project, workers: str) -> None:
-    project.policy('required = ["unit", "static_analysis", "security"]')
+    project.policy('required = ["unit", "static_analysis", "kpi"]')
     project.write("src/a.py", CLEAN)
-    project.tests("def test_one(): pass\n@pytest.mark.security\ndef test_two(): open('ran', 'w')\n")
+    project.tests("def test_one(): pass\n@pytest.mark.kpi\ndef test_two(): open('ran', 'w')\n")
     run = project.plain("--artisan-drill", "-n", workers)
     assert run.status == 0, run.out
     assert "4 passed" in run.out
@@ -212,7 +212,7 @@ def test_every_configured_gate_answers_no_go_in_its_drill(project: Project, work
         "unit::tests: NO-GO: all of 5",
         "static_analysis::ruff: NO-GO: ruff findings",
         "mypy errors",
-        "security::tests",
+        "kpi::tests",
     ):
         assert told in run.out
     assert not (project.path / "ran").exists(), "a drill runs no test of the project"

@@ -15,6 +15,7 @@ from pytest_artisan.audit.matching import Concern, concern, unplaced
 from pytest_artisan.audit.severity import Rating, rating_of
 from pytest_artisan.audit.source import Known, Malformed, Release, Source
 
+_NAMED = 5  # in one line
 _ROUNDS = 20  # of asking what is known of a fix, and of the fix of that
 
 
@@ -111,7 +112,8 @@ def audit(
     """
     releases = sorted({(pin.name, pin.version) for pin in inventory.pins})
     if not releases:
-        raise NoAudit("no pin was found, so there is nothing to audit")
+        left = "".join(f"; {one.name} {one.why}" for one in inventory.unaudited[:_NAMED])
+        raise NoAudit(f"no pin was found, so there is nothing to audit{left}")
     if not sources:
         raise NoAudit("no source of advisories is configured")
     known = _asked(sources, releases)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pytest_artisan.gates import e2e_evolution, ensemble, load_smoke, moga_stability, smoke, static_analysis, tables
+from pytest_artisan.gates import (
+    e2e_evolution,
+    ensemble,
+    load_smoke,
+    moga_stability,
+    security,
+    smoke,
+    static_analysis,
+    tables,
+)
 from pytest_artisan.gates.gate import Gate, Project
 
 UNIT = "unit"
@@ -19,7 +28,7 @@ GATES = (
     moga_stability.GATE,
     e2e_evolution.GATE,
     load_smoke.GATE,
-    Gate("security", "no critical advisory, and a complete SBOM", tables.Security),
+    security.GATE,
     smoke.GATE,
     Gate("kpi", "the service's indicators in Prometheus", tables.Kpi, absent=lambda project: "no subject configured"),
     Gate("migrations", "the database goes up and down", tables.Migrations, absent=_no_alembic),

@@ -168,9 +168,27 @@ class Smoke(Tests, frozen=True):
 
 
 class Security(Tests, frozen=True):
+    """What is installed by `files`, or is in this "environment", by the advisories of an imported `snapshot`.
+
+    These are paths below the project's root, as are `waivers` (TOML), `vex` (OpenVEX) and `kev` (CISA's catalogue). The
+    snapshot's newest record may be `snapshot_days` old, and it has at least `snapshot_floor` of them.
+    """
+
+    files: tuple[str, ...] = ("environment",)
+    snapshot: str | None = None
+    snapshot_days: Positive = 7
+    snapshot_floor: Size = 1000
+    waivers: str | None = None
+    vex: tuple[str, ...] = ()
+    kev: str | None = None
     critical: Count = 0
     known_exploited: Count = 0
     malware: Count = 0
+    unknown: Literal["block", "pass"] = "block"
+
+    def lint(self) -> Iterator[str]:
+        if not self.files:
+            yield "files is empty, so there is nothing to audit"
 
 
 class Kpi(Tests, frozen=True):

@@ -1,0 +1,1 @@
+"""What is known of the vulnerabilities of a project's dependencies, against the limits."""

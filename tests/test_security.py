@@ -1,0 +1,212 @@
+"""The gate security, and the command that does the same."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from osv_records import CRITICAL, GROUND, MEDIUM, record, written
+
+from conftest import Project
+from pytest_artisan.audit.inputs import inventory_of
+from pytest_artisan.audit.inventory import NoAudit, Pin
+from pytest_artisan.cli import main
+
+TODAY = datetime.now(UTC)
+RECORDS = (
+    record("PYSEC-2", "flawed", "introduced 0", "fixed 2.0", vectors=[CRITICAL], aliases=["CVE-2026-0001"]),
+    record("PYSEC-3", "mild", "introduced 0", "fixed 2.0", vectors=[MEDIUM], aliases=["CVE-2026-0003"]),
+    record("PYSEC-4", "unrated", "introduced 0"),
+    record("MAL-4", "stolen", versions=["1.0"], vectors=[MEDIUM]),
+    record("PYSEC-5", "odd", "introduced 0", "last_affected 1.0-NA", vectors=[MEDIUM]),
+)
+
+
+def waiver(**changes: str) -> str:
+    expires = f"{TODAY + timedelta(days=30):%Y-%m-%d}"
+    fields = {
+        "advisory": "CVE-2026-0001",
+        "package": "flawed",
+        "versions": "<2",
+        "reason": "r",
+        "owner": "ada",
+        **changes,
+    }
+    lines = [f'{key} = "{value}"' for key, value in fields.items() if key != "expires"]
+    return "\n".join(["[[waiver]]", *lines, f"expires = {changes.get('expires', expires)}"])
+
+
+@pytest.fixture
+def shop(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with a fresh snapshot."""
+    monkeypatch.chdir(project.path)
+    fresh = [{**one, "modified": TODAY.isoformat()} for one in (*GROUND, *RECORDS)]
+    written(project.path / "records.jsonl", *fresh)
+    assert main(["audit", "import", "records.jsonl", "--into", "advisories"]) == 0
+    project.policy("""
+        required = ["security"]
+        security = { files = ["requirements.txt"], snapshot = "advisories", snapshot_floor = 1 }
+    """)
+    return project
+
+
+def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", "import", "records.jsonl", "--into", "again"]) == 0
+    out = capsys.readouterr().out.splitlines()
+
+    assert out[0] == "PYSEC-5: names '1.0-NA', which is no version"
+    assert out[1].startswith(f"again: 7 records, the newest of {TODAY:%Y-%m-%d}, sha256:")
+    assert main(["audit", "import", "nowhere.json", "--into", "again"]) == 2
+    assert "nowhere.json: can not be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pins", "changes", "state", "told"),
+    [
+        ("flawed==2.0\nclean==1\n", "", "GO", ""),
+        ("mild==1.0\n", "", "GO", ""),
+        ("clean==1\nFlawed==1.0\n", "", "NO_GO", "requirements.txt:2: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0"),
+        ("stolen==1.0\n", "", "NO_GO", "malware 1 > 0"),
+        ("unrated==1.0\n", "", "NO_GO", "unrated 1 > 0"),
+        ("unrated==1.0\n", 'unknown = "pass"', "GO", ""),
+        ("mild==1.0\n", 'kev = "kev.json"', "NO_GO", "known exploited 1 > 0"),
+        ("odd==2.0\n", "", "NO_EVIDENCE", "odd: PYSEC-5: its record names '1.0-NA', which is no version"),
+        ("clean\n", "", "NO_EVIDENCE", "clean has no exact version"),
+        ("clean @ https://u:hunter2@a.invalid/c.zip\n", "", "NO_EVIDENCE", "clean comes from an address"),
+        ("", "", "NO_EVIDENCE", "requirements.txt: installs nothing"),
+        ("clean==1\n", 'snapshot = "nowhere"', "NO_EVIDENCE", "there is no snapshot"),
+        ("clean==1\n", "snapshot_floor = 8", "NO_EVIDENCE", "holds 7 records, fewer than"),
+        ("flawed==1.0\n", waiver(), "GO", ""),
+        ("flawed==1.0\n", waiver(expires='2026-01-01'), "NO_GO", "expired on 2026-01-01"),
+        ("flawed==1.0\n", waiver(reason=' '), "NO_GO", "has no reason"),
+        ("clean==1\n", waiver(), "NO_GO", "waives nothing that is there"),
+        ("clean==1\n", "[[nonsense", "NO_EVIDENCE", "waivers.toml: "),
+    ],
+    ids=[
+        *("clean", "mild", "critical", "malware", "unrated", "unrated may pass", "exploited", "undecided", "no version"),
+        *("an address", "empty", "no snapshot", "small", "waived", "expired", "no reason", "unused", "no waivers"),
+    ],
+)  # fmt: skip
+def test_the_command_and_the_gate_say_the_same(
+    pins: str, changes: str, state: str, told: str, shop: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.write("requirements.txt", pins)
+    shop.write("kev.json", '[{"cveID": "CVE-2026-0003"}]')
+    if changes.startswith("[["):
+        shop.write("waivers.toml", changes)
+        changes = 'waivers = "waivers.toml"'
+    key = changes.partition(" =")[0]
+    settings = {"files": '["requirements.txt"]', "snapshot": '"advisories"', "snapshot_floor": "1"}
+    settings |= {key: changes.partition("= ")[2]} if key else {}
+    table = ", ".join(f"{name} = {value}" for name, value in settings.items())
+    shop.policy(f'required = ["security"]\nsecurity = {{ {table} }}')
+    capsys.readouterr()
+
+    assert main(["audit", "--format", "json"]) == (0 if state == "GO" else 1)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["state"] == state
+    assert told in " ".join(shown["reasons"])
+    assert "hunter2" not in json.dumps(shown)
+    run = shop.run()
+    assert run.last_line == ("GO" if state == "GO" else "NO-GO"), run.out
+    assert run.verdict is not None
+    assert [gate.state for gate in run.verdict.gates] == [state]
+
+
+def test_what_is_known_is_shown_in_each_form(shop: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write("other.txt", "flawed==1.0\nmild==1.0\n")
+    options = ["audit", "other.txt", "--snapshot", "advisories"]
+    capsys.readouterr()
+
+    assert main([*options, "--format", "json"]) == 1
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert shown["dependencies"][0] == {
+        "name": "flawed",
+        "version": "1.0",
+        "file": "other.txt",
+        "line": 1,
+        "undecided": [],
+        "findings": [
+            {
+                "id": "PYSEC-2",
+                "aliases": ["CVE-2026-0001"],
+                "severity": "critical",
+                "score": 9.8,
+                "severity_source": "CVSS 3.1 of PYSEC-2",
+                "known_exploited": False,
+                "malware": False,
+                "fixed_in": "2.0",
+                "waiver": None,
+            }
+        ],
+    }
+    assert main([*options, "--format", "md"]) == 1
+    assert "| mild | 1.0 | PYSEC\\-3 | medium 5.4 | CVSS 3.1 of PYSEC\\-3 | 2.0 | \\- |" in capsys.readouterr().out
+    assert main(options) == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "NO-GO other.txt:1: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0",
+        "NO-GO",
+    ]
+
+
+def test_the_gate_can_say_no(shop: Project) -> None:
+    run = shop.plain("--artisan-drill")
+
+    assert "security::advisories: NO-GO: critical 1 > 0" in run.out
+
+
+# What is installed
+
+
+def pins_of(folder: Path, **files: str) -> list[tuple[str, str, str, int]]:
+    for name, text in files.items():
+        (folder / f"{name}.txt").write_text(text)
+    return [(p.name, p.version, p.file, p.line) for p in inventory_of(folder, ["a.txt"]).pins]
+
+
+@pytest.mark.parametrize(
+    ("files", "pins"),
+    [
+        ({"a": "A.b_c==1.0\n"}, [("a-b-c", "1.0", "a.txt", 1)]),
+        ({"a": "\ufeffx == v1.0 \\\r\n  --hash=sha256:" + "0" * 64 + "\r\n"}, [("x", "1.0", "a.txt", 1)]),
+        ({"a": "# x\n-r b.txt\ny===2\n", "b": "z[q]==3"}, [("z", "3", "b.txt", 1), ("y", "2", "a.txt", 3)]),
+        ({"a": "-c b.txt\nx>=1\n", "b": "x==1.5\nunused==1"}, [("x", "1.5", "a.txt", 2)]),
+        ({"a": 'x==1; python_version < "3"\ny==1; python_version > "3"'}, [("y", "1", "a.txt", 2)]),
+        ({"a": "--index-url https://u:hunter2@a.invalid/simple\nx==1\nx==2\n"}, [("x", "1", "a.txt", 2), ("x", "2", "a.txt", 3)]),
+    ],
+    ids=["a name", "Windows and hashes", "nested", "constraints", "markers", "twice"],
+)  # fmt: skip
+def test_requirements_are_read_with_their_places(
+    files: dict[str, str], pins: list[tuple[str, str, str, int]], tmp_path: Path
+) -> None:
+    assert pins_of(tmp_path, **files) == pins
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("-r a.txt\nx==1", "a.txt: names itself"),
+        ("-r nowhere.txt\nx==1", "nowhere.txt: does not exist"),
+        ("x==1\nthis is garbage\n", "a.txt:2: is no requirement"),
+        ("# nothing", "a.txt: installs nothing"),
+        ('x==1; python_version < "3"', "a.txt: installs nothing"),
+    ],
+    ids=["a circle", "missing", "garbage", "empty", "of another Python"],
+)
+def test_requirements_that_are_not_whole_are_no_audit(text: str, cause: str, tmp_path: Path) -> None:
+    with pytest.raises(NoAudit, match=cause):
+        pins_of(tmp_path, a=text)
+    with pytest.raises(NoAudit, match=r"a\.lock: is of an unknown kind"):
+        inventory_of(tmp_path, ["a.lock"])
+
+
+def test_the_environment_has_what_is_installed_and_not_the_project_itself() -> None:
+    found = inventory_of(Path(__file__).parent.parent, ["environment"])
+
+    assert found.root[0] == "pytest-artisan"
+    assert Pin("pytest", pytest.__version__, "environment", 1) in found.pins
+    assert "pytest-artisan" not in {pin.name for pin in found.pins}
+    assert "pluggy" in found.requires["pytest"]

@@ -152,6 +152,25 @@ def test_what_is_known_is_shown_in_each_form(shop: Project, capsys: pytest.Captu
     ]
 
 
+def test_a_waiver_that_ends_soon_is_shown_with_what_it_waives(
+    shop: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soon = f"{TODAY + timedelta(days=3):%Y-%m-%d}"
+    shop.write("requirements.txt", "flawed==1.0\n")
+    shop.write("waivers.toml", waiver(expires=soon))
+    shop.policy("""
+        security = { files = ["requirements.txt"], snapshot = "advisories", snapshot_floor = 1, waivers = "waivers.toml" }
+    """)
+    capsys.readouterr()
+
+    assert main(["audit"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"requirements.txt:1: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0; waived by ada until {soon}: r",
+        f"warning waiver of CVE-2026-0001 for flawed expires on {soon}",
+        "GO",
+    ]
+
+
 def test_the_gate_can_say_no(shop: Project) -> None:
     run = shop.plain("--artisan-drill")
 

@@ -193,11 +193,9 @@ class _Judge:
         return Undecided(bad.id, f"its record can not be read: {bad.why}", self._pardon([bad.id], release))
 
     def _pardon(self, names: Collection[str], release: Release) -> str:
-        for number, pardon in enumerate(self._pardons):
-            if pardon.covers(names, *release):
-                self._used[number] = pardon
-                return pardon.told()
-        return ""
+        covering = {n: pardon for n, pardon in enumerate(self._pardons) if pardon.covers(names, *release)}
+        self._used |= covering
+        return "; ".join(pardon.told() for pardon in covering.values())
 
 
 def _with_fixes(

@@ -12,6 +12,7 @@ import msgspec
 from pytest_artisan.audit.audit import Audit, Vulnerability
 from pytest_artisan.audit.inventory import NoAudit, Pin
 from pytest_artisan.audit.snapshot import import_records
+from pytest_artisan.audit.waivers import Waiver
 from pytest_artisan.gates.auditing.evidence import audit_of, of_audit, told
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
 from pytest_artisan.gates.tables import Security
@@ -54,7 +55,7 @@ def audit_files(project: Project, table: Security, form: str, now: datetime) -> 
         case "md":
             print(_markdown(audited))
         case _:
-            print("\n".join(_text(audited, reasons, state)))
+            print("\n".join(_text(audited, reasons, state, [w for w in waivers if w.expires_soon(now.date())])))
     return state
 
 
@@ -65,13 +66,14 @@ def _state(evidence: CheckEvidence) -> tuple[State, list[str]]:
     return worst, [text for _, text in found]
 
 
-def _text(audited: Audit, reasons: Sequence[str], state: State) -> list[str]:
+def _text(audited: Audit, reasons: Sequence[str], state: State, ending: Sequence[Waiver]) -> list[str]:
     lines = [f"{len(audited.dependencies)} releases by {', '.join(audited.origins)}"]
     for pin, found in audited.vulnerabilities():
         lines.append(
             f"{pin.file}:{pin.line}: {found.id}: {told(pin, found)}" + (f"; {found.pardon}" if found.pardon else "")
         )
     lines = [line for line in lines if line not in reasons]
+    lines += [f"warning {waiver.name} expires on {waiver.expires}" for waiver in ending]
     lines += [f"{state.name.replace('_', '-')} {reason}" for reason in reasons]
     return [one_line(line) for line in [*lines, state.name.replace("_", "-")]]
 

@@ -258,11 +258,9 @@ def _audit(options: argparse.Namespace) -> int:
     policy = load_policy(project_root(Path.cwd()))
     given = {
         "files": [os.path.abspath(f) if Path(f).exists() else f for f in options.files],
-        "snapshot": options.snapshot,
+        "snapshot": options.snapshot and os.path.abspath(options.snapshot),
     }
     table = {**msgspec.to_builtins(policy.tables["security"]), **{k: v for k, v in given.items() if v}}
-    if options.snapshot:
-        table["snapshot"] = os.path.abspath(options.snapshot)
     state = audit_files(policy.project, convert(table, Security, "artisan audit"), options.format, datetime.now(UTC))
     return GO if state is State.GO else NO_GO
 

@@ -18,9 +18,8 @@ import psutil
 import pytest
 import unsound
 
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.loading.evidence import NotAllowed, of_load, of_record, record_of
-from pytest_artisan.gates.loading.telling import state_of
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.record import Load
 from pytest_artisan.load.run import Interrupted, run

@@ -20,8 +20,8 @@ from unsound import Server, drops, sound, stalls
 
 from conftest import Project
 from pytest_artisan.cli import main
+from pytest_artisan.gates.gate import state_of
 from pytest_artisan.gates.loading.evidence import of_record
-from pytest_artisan.gates.loading.telling import state_of
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.arrivals import Kind, arrivals, shares
 from pytest_artisan.load.messages import Batch, Order, Outcome, Samples

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import unsound
 
-from pytest_artisan.gates.gate import Project
+from pytest_artisan.gates.gate import Project, state_of
 from pytest_artisan.gates.loading.evidence import of_record, record_of
-from pytest_artisan.gates.loading.telling import state_of
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.messages import Batch, Outcome, Samples
 from pytest_artisan.load.record import DECIDED, Load, Record

@@ -48,7 +48,6 @@ class Affected(msgspec.Struct, frozen=True):
     ranges: tuple[Range, ...] = ()
     versions: tuple[str, ...] = ()
     severity: tuple[Vector, ...] = ()
-    ecosystem_specific: Any = None
     database_specific: Any = None
 
     @property

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pytest_artisan.audit.advisories import Advisory
 from pytest_artisan.audit.canaries import faults_of, is_malware
-from pytest_artisan.audit.clusters import clusters_of
+from pytest_artisan.audit.clusters import clusters_of, names_of
 from pytest_artisan.audit.fixes import fix_of
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
 from pytest_artisan.audit.matching import Concern, concern, unplaced
@@ -117,15 +117,14 @@ def audit(
     if not sources:
         raise NoAudit("no source of advisories is configured")
     known = _asked(sources, releases)
-    used: dict[int, Pardon] = {}
-    judge = _Judge(exploited, pardons, used)
+    judge = _Judge(exploited, pardons)
     found = {release: judge.of(release, known[release]) for release in releases}
     fixed = _with_fixes(found, known, sources)
     return Audit(
         origins=tuple(source.origin for source in sources),
         dependencies=tuple(replace(fixed[pin.name, pin.version], pin=pin) for pin in inventory.pins),
         unaudited=inventory.unaudited,
-        used=tuple(used.values()),
+        used=tuple(judge.used.values()),
     )
 
 
@@ -149,10 +148,11 @@ def _together(parts: Iterable[Known]) -> Known:
 
 
 class _Judge:
-    """What is known of one release, as a dependency without its place."""
+    """What is known of one release, as a dependency without its place; `used` are the pardons so far, by their place."""
 
-    def __init__(self, exploited: Collection[str], pardons: Sequence[Pardon], used: dict[int, Pardon]) -> None:
-        self._exploited, self._pardons, self._used = frozenset(exploited), pardons, used
+    def __init__(self, exploited: Collection[str], pardons: Sequence[Pardon]) -> None:
+        self._exploited, self._pardons = frozenset(exploited), pardons
+        self.used: dict[int, Pardon] = {}
 
     def of(self, release: Release, known: Known) -> Dependency:
         vulnerabilities, undecided = [], [self._malformed(bad, release) for bad in known.malformed]
@@ -171,7 +171,7 @@ class _Judge:
         self, cluster: tuple[Advisory, ...], answers: Mapping[str, Concern], release: Release
     ) -> Vulnerability:
         first = next(advisory for advisory in cluster if answers[advisory.id] is Concern.AFFECTED)
-        names = frozenset(name for advisory in cluster for name in advisory.names)
+        names = names_of(cluster)
         return Vulnerability(
             id=first.id,
             aliases=tuple(sorted(names - {first.id})),
@@ -184,17 +184,16 @@ class _Judge:
         )
 
     def _undecided(self, cluster: tuple[Advisory, ...], release: Release) -> Undecided:
-        names = frozenset(name for advisory in cluster for name in advisory.names)
         texts = ", ".join(repr(text) for advisory in cluster for text in unplaced(advisory)[:3])
         why = f"its record names {texts}, which is no version" if texts else f"{release[1]!r} is no version"
-        return Undecided(cluster[0].id, why, self._pardon(names, release))
+        return Undecided(cluster[0].id, why, self._pardon(names_of(cluster), release))
 
     def _malformed(self, bad: Malformed, release: Release) -> Undecided:
         return Undecided(bad.id, f"its record can not be read: {bad.why}", self._pardon([bad.id], release))
 
     def _pardon(self, names: Collection[str], release: Release) -> str:
         covering = {n: pardon for n, pardon in enumerate(self._pardons) if pardon.covers(names, *release)}
-        self._used |= covering
+        self.used |= covering
         return "; ".join(pardon.told() for pardon in covering.values())
 
 

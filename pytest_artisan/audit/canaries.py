@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from packaging.version import Version
 
 from pytest_artisan.audit.advisories import Advisory
-from pytest_artisan.audit.clusters import clusters_of
+from pytest_artisan.audit.clusters import clusters_of, names_of
 from pytest_artisan.audit.fixes import fix_of
 from pytest_artisan.audit.matching import Concern, concern, version_of
 from pytest_artisan.audit.severity import Severity, rating_of
@@ -42,7 +42,7 @@ def faults_of(canaries: Canaries, known: Mapping[Release, Known], rates: bool) -
     ]
     wanted = "a critical advisory" if rates else "an advisory"
     faults = [] if critical else [f"it knows {wanted} of {_text(canaries.critical)}, and told none"]
-    names = {name for cluster in critical for advisory in cluster for name in advisory.names}
+    names = {name for cluster in critical for name in names_of(cluster)}
     if any(advisory.names & names for advisory in _concerning(canaries.clean, known)):
         faults.append(f"it says of {_text(canaries.clean)} what is true of {_text(canaries.critical)} alone")
     if not any(map(is_malware, _concerning(canaries.malware, known))):

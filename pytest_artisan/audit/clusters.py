@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from pytest_artisan.audit.advisories import Advisory
 
 
+def names_of(cluster: Iterable[Advisory]) -> frozenset[str]:
+    """All names of a vulnerability: those of each of its advisories."""
+    return frozenset(name for advisory in cluster for name in advisory.names)
+
+
 def clusters_of(advisories: Iterable[Advisory]) -> list[tuple[Advisory, ...]]:
     """The advisories, those of one vulnerability together, in the order of their first ids."""
     groups: list[tuple[set[str], list[Advisory]]] = []

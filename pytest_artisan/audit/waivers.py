@@ -40,6 +40,10 @@ class _WaiverTable(Table, frozen=True):
 class _WaiverFile(Table, frozen=True):
     waiver: tuple[_WaiverTable, ...] = ()
 
+    def lint(self) -> Iterator[str]:
+        for number, table in enumerate(self.waiver):
+            yield from (f"waiver[{number}] {complaint}" for complaint in table.lint())
+
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
@@ -91,8 +95,6 @@ def read_waivers(path: Path, name: str) -> tuple[Waiver, ...]:
     lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if _is_head(line)]
     waivers = []
     for number, table in enumerate(tables):
-        # An entry's own complaints; only a whole file's are looked for by `convert`.
-        convert(msgspec.to_builtins(table), _WaiverTable, f"{name} waiver[{number}]")
         fields = msgspec.structs.asdict(table) | {"package": canonicalize_name(table.package)}
         waivers.append(Waiver(**fields, file=name, line=lines[number] if number < len(lines) else 1))
     return tuple(waivers)

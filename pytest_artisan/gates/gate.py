@@ -10,6 +10,7 @@ from typing import Any
 from pytest_artisan.release.environments import Environment, EnvironmentTable
 from pytest_artisan.settings import Table
 from pytest_artisan.verdict.evidence import Finding, Measurement
+from pytest_artisan.verdict.judge import State, judge
 
 
 class NoEvidence(Exception):
@@ -37,6 +38,13 @@ class CheckEvidence:
 
     measurements: tuple[Measurement, ...]
     findings: tuple[Finding, ...] = ()
+
+
+def state_of(evidence: CheckEvidence) -> State:
+    """As the gate has it: the worst that is said about any of its measurements."""
+    states = [state for measurement in evidence.measurements for _, state, _ in judge(measurement)]
+    states += [State.NO_GO] if evidence.findings else []
+    return max(states, key=lambda state: state.badness, default=State.GO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ class Order(msgspec.Struct, frozen=True):
     """What one generator sends: its part of the plan, by when each request is due and what it is.
 
     `due` are seconds after the start and `shares` numbers in [0, 1) that choose from the mix, both as float64; the first
-    `warmup` of them do not count. Each request has `deadline_s` from when it is due; before the load, each part of the mix has `patience_s`.
+    `warmup` of them do not count. Each request has `deadline_s` from when it is due; before the load, each part of the mix
+    has `patience_s`.
     """
 
     url: str
@@ -61,8 +62,8 @@ class Batch(msgspec.Struct, frozen=True, tag=True):
     """What a generator has done since its last batch.
 
     `sent` counts the requests of its part that were due and sent so far, `now` are seconds since the start. `columns`
-    are the samples of that time (see `Samples`), `endpoints` the names that are new in them, `causes` why some that count failed.
-    `done` where nothing follows.
+    are the samples of that time (see `Samples`), `endpoints` the names that are new in them, `causes` why some that count
+    failed. `done` where nothing follows.
     """
 
     generator: int

@@ -65,15 +65,13 @@ class Arrival:
     def __init__(self, due: float) -> None:
         self._due = due
         self._open: list[Sent] = []
-        self._begun = False
         self.answered: list[Answered] = []
 
     def sends(self, endpoint: str) -> Sent:
         now = time.monotonic()
         # Several at a time where a task has greenlets of its own; or one after another that it gave up.
-        sent = Sent(self, endpoint, 0.0 if self._begun else now - self._due, now)
+        sent = Sent(self, endpoint, 0.0 if self._open or self.answered else now - self._due, now)
         self._open.append(sent)
-        self._begun = True
         return sent
 
     def hears(self, sent: Sent, endpoint: str, cause: str) -> None:

@@ -14,7 +14,7 @@ from pytest_artisan.audit.inventory import NoAudit, Pin
 from pytest_artisan.audit.snapshot import import_records
 from pytest_artisan.audit.waivers import Waiver
 from pytest_artisan.gates.auditing.evidence import audit_of, of_audit, told
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.reports.markdown import escape
 from pytest_artisan.settings import SettingsError, one_line
@@ -48,7 +48,7 @@ def audit_files(project: Project, table: Security, form: str, now: datetime) -> 
         print(_json(State.NO_EVIDENCE, reasons, None) if form == "json" else f"NO-EVIDENCE {one_line(str(error))}")
         return State.NO_EVIDENCE
     evidence = of_audit(audited, waivers, table, now.date())
-    state, reasons = _state(evidence)
+    state, reasons = state_of(evidence), _reasons(evidence)
     match form:
         case "json":
             print(_json(state, reasons, audited))
@@ -59,11 +59,9 @@ def audit_files(project: Project, table: Security, form: str, now: datetime) -> 
     return state
 
 
-def _state(evidence: CheckEvidence) -> tuple[State, list[str]]:
-    found = [(state, text) for measurement in evidence.measurements for _, state, text in judge(measurement)]
-    found += [(State.NO_GO, f"{f.path}:{f.line}: {f.rule}: {f.message}") for f in evidence.findings]
-    worst = max((state for state, _ in found), key=lambda state: state.badness, default=State.GO)
-    return worst, [text for _, text in found]
+def _reasons(evidence: CheckEvidence) -> list[str]:
+    reasons = [text for measurement in evidence.measurements for _, _, text in judge(measurement)]
+    return reasons + [f"{f.path}:{f.line}: {f.rule}: {f.message}" for f in evidence.findings]
 
 
 def _text(audited: Audit, reasons: Sequence[str], state: State, ending: Sequence[Waiver]) -> list[str]:
@@ -74,8 +72,8 @@ def _text(audited: Audit, reasons: Sequence[str], state: State, ending: Sequence
         )
     lines = [line for line in lines if line not in reasons]
     lines += [f"warning {waiver.name} expires on {waiver.expires}" for waiver in ending]
-    lines += [f"{state.name.replace('_', '-')} {reason}" for reason in reasons]
-    return [one_line(line) for line in [*lines, state.name.replace("_", "-")]]
+    answer = state.replace("_", "-")
+    return [one_line(line) for line in [*lines, *(f"{answer} {reason}" for reason in reasons), answer]]
 
 
 def _json(state: State, reasons: Sequence[str], audited: Audit | None) -> str:

@@ -22,6 +22,7 @@ from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.evidence import Finding, Measurement, measured
 
 _TOOL = "audit"
+_NAMED = 5  # in one line
 
 
 def audit_of(project: Project, table: Security, now: datetime) -> tuple[Audit, tuple[Waiver, ...]]:
@@ -75,8 +76,8 @@ def _complete(audited: Audit) -> Measurement:
     whole = measured("releases audited", n, unit="count", equal_to=n + len(audited.unaudited), n=n)
     if not left:
         return whole
-    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-    return replace(whole, value=None, no_data=one_line("; ".join(left[:5]) + more))
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return replace(whole, value=None, no_data=one_line("; ".join(left[:_NAMED]) + more))
 
 
 def _finding(pin: Pin, found: Vulnerability) -> Finding:

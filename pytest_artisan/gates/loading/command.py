@@ -6,10 +6,10 @@ import sys
 import time
 from dataclasses import replace
 
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.load_smoke import ITEM
 from pytest_artisan.gates.loading.evidence import of_record, record_of
-from pytest_artisan.gates.loading.telling import json_of, state_of, text_of
+from pytest_artisan.gates.loading.telling import json_of, text_of
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.record import Record
 from pytest_artisan.load.run import Interrupted

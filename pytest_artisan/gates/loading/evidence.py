@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pytest_artisan.gates.deployed.calls import service_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
-from pytest_artisan.gates.loading.watch import P95, Watch
+from pytest_artisan.gates.loading.watch import P95, Watch, is_lost
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.messages import Outcome
 from pytest_artisan.load.record import DECIDED, INTERRUPTED, Load, Record, Request, nearest_rank
@@ -156,8 +156,7 @@ def _doubts(record: Record, table: LoadSmoke) -> Iterator[str]:
 def _is_cut(record: Record, table: LoadSmoke) -> bool:
     """Whether a run was ended as lost, and what still came in then says that it was not."""
     over = sum(record.latency_ms(request) > table.p95_ms for request in record.requests)
-    is_lost = over > len(record.requests) - math.ceil(P95 * len(record.requests) - 1e-9)
-    return not (table.early_stop or is_lost or _has_too_many_errors(record, table))
+    return not (table.early_stop or is_lost(over, len(record.requests)) or _has_too_many_errors(record, table))
 
 
 def _late_limit_ms(table: LoadSmoke) -> float:

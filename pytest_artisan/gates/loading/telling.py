@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_artisan.gates.gate import CheckEvidence
+from pytest_artisan.gates.gate import CheckEvidence, state_of
 from pytest_artisan.load.messages import Outcome
 from pytest_artisan.load.record import Record, Request, nearest_rank
 from pytest_artisan.settings import one_line
@@ -16,13 +16,6 @@ from pytest_artisan.verdict.judge import State, describe, judge
 
 _ANSWERS = {State.GO: "PASSED", State.NO_GO: "FAILED"}
 _CAUSES = 5
-
-
-def state_of(evidence: CheckEvidence) -> State:
-    """As the gate has it: the worst that is said about any of its measurements."""
-    states = [state for measurement in evidence.measurements for _, state, _ in judge(measurement)]
-    states += [State.NO_GO] if evidence.findings else []
-    return max(states, key=lambda state: state.badness, default=State.GO)
 
 
 def text_of(record: Record, evidence: CheckEvidence) -> str:

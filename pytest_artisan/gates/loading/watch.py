@@ -12,6 +12,11 @@ from pytest_artisan.verdict.series import decided
 P95 = 0.95
 
 
+def is_lost(over: int, n: int) -> bool:
+    """Whether the p95 by nearest rank of `n` is over the limit, where so many are."""
+    return over > n - math.ceil(P95 * n - 1e-9)
+
+
 class Watch:
     """Called with the record after each news; whether the run goes on.
 
@@ -49,8 +54,7 @@ class Watch:
         over = self._over + record.waiting(self._table.p95_ms / 1000)
         # Where tasks send several requests each, nobody knows how many are still to come to outweigh these.
         is_counted = self._read <= n
-        # The fewest that are over the limit where the p95 by nearest rank is.
-        if is_counted and (over > n - math.ceil(P95 * n - 1e-9) or 100 * self._failed > self._table.errors_pct * n):
+        if is_counted and (is_lost(over, n) or 100 * self._failed > self._table.errors_pct * n):
             return True
         if not self._table.early_stop:
             return False

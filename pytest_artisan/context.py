@@ -11,7 +11,7 @@ import pytest
 
 from pytest_artisan.gates.gate import Gate
 from pytest_artisan.gates.registry import UNIT
-from pytest_artisan.policy import Policy, check_gates, item_table, load_policy
+from pytest_artisan.policy import Policy, check_gates, compared, item_table, load_policy
 from pytest_artisan.release import baselines
 from pytest_artisan.release.baselines import Baselines
 from pytest_artisan.release.secrets import Masker
@@ -53,7 +53,10 @@ def added_gates(config: pytest.Config) -> Iterable[Gate]:
 
 def reload_policy(config: pytest.Config) -> Policy:
     """The policy as its file holds it now; raises SettingsError."""
-    policy = load_policy(project_root(config.rootpath), added_gates(config), config.option.artisan_env)
+    root, gates, option = project_root(config.rootpath), list(added_gates(config)), config.option
+    policy = load_policy(root, gates, option.artisan_env)
+    if option.artisan_base is not None:
+        policy = compared(policy, option.artisan_base, gates)
     if _KEY in config.stash:
         late = policy.gates.keys() - config.stash[_KEY].policy.gates.keys()
         if late:

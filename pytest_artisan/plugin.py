@@ -55,6 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--artisan-env", metavar="NAME", help="The environment: dev, stg or prod (default: ARTISAN_ENV, else dev)."
     )
     group.addoption(
+        "--artisan-base",
+        metavar="REF",
+        help="Of known vulnerabilities count those alone that the commit REF has not, by the policy of that commit.",
+    )
+    group.addoption(
         "--artisan-regression",
         action="store_true",
         help="Compare every measurement with the environment's baseline.",
@@ -124,6 +129,7 @@ def pytest_configure(config: pytest.Config) -> None:
         or option.artisan_report
         or option.artisan_purpose
         or option.artisan_journal
+        or option.artisan_base
         or os.environ.get("ARTISAN_ENV")
     ):
         from pytest_artisan.activation import activate

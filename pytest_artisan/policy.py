@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,8 +12,9 @@ import msgspec
 import rfc8785
 from msgspec import Meta
 
-from pytest_artisan.gates.gate import Gate, Project
-from pytest_artisan.gates.registry import GATES
+from pytest_artisan.gates.base import checked_out, commit_of
+from pytest_artisan.gates.gate import Base, Gate, NoEvidence, Project
+from pytest_artisan.gates.registry import GATES, SECURITY
 from pytest_artisan.gates.tables import session_limit
 from pytest_artisan.release.environments import Environment, environment_name, resolve
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
@@ -35,7 +36,7 @@ class Core(Table, frozen=True):
     """The keys of `[tool.artisan]` that belong to no single gate."""
 
     required: tuple[Text, ...] | None = None
-    local_optional: tuple[Text, ...] = ()
+    local_optional: tuple[Text, ...] = ("security", "kpi")
     expected: tuple[ExpectedTable, ...] = ()
     environments: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -149,6 +150,30 @@ def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str |
     tables = _gate_tables(raw, gates, resolved)
     configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
     return Policy(Project(root, pyproject, environment=resolved), gates, core, tables, configured, resolved)
+
+
+def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Policy:
+    """The policy for a change of the commit `ref`, of which only what is new counts.
+
+    What the gate security asks, and that it is asked at all, is the commit's word, so that no change lets itself through.
+    Raises SettingsError.
+    """
+    root = policy.project.root
+    try:
+        commit = commit_of(root, ref)
+        with checked_out(root, commit, "pyproject.toml") as folder:
+            before = load_policy(folder, added_gates, policy.environment.env)
+    except (NoEvidence, SettingsError) as error:
+        raise SettingsError(f"--artisan-base={ref}: {error}") from None
+    core, asked = policy.core, before.core.required
+    if core.required is not None and SECURITY not in core.required and (asked is None or SECURITY in asked):
+        core = msgspec.structs.replace(core, required=(*core.required, SECURITY))
+    return replace(
+        policy,
+        project=replace(policy.project, base=Base(commit, policy.tables[SECURITY])),
+        core=core,
+        tables={**policy.tables, SECURITY: before.tables[SECURITY]},
+    )
 
 
 def _gate_tables(raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment) -> dict[str, Table]:

@@ -15,7 +15,7 @@ from pytest_artisan.gates.gate import Project
 from pytest_artisan.ledger import BY_LIMIT, FINDINGS, MEASUREMENT
 from pytest_artisan.settings import Table, one_line
 from pytest_artisan.verdict.evidence import Bound, Finding, Measurement, measured
-from pytest_artisan.verdict.judge import judge
+from pytest_artisan.verdict.judge import State, judge
 
 # A report crosses process borders several times; what a person can not read there helps nobody.
 _FINDINGS_KEPT = 1000
@@ -27,7 +27,7 @@ class Recorder:
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
         self._context = context_of(item.config)
-        self._problems: list[str] = []
+        self._problems: list[tuple[State, str]] = []
         self._open = True
         item.stash[_KEY] = self
         if not item.config.pluginmanager.has_plugin(_Enforcer.__name__):
@@ -96,11 +96,12 @@ class Recorder:
                 baseline = self._context.baselines.of(self._item.nodeid, measurement.name, measurement.samples)
                 measurement = replace(measurement, baseline=baseline)
             self._add(MEASUREMENT, measurement)
-            self._problems += [text for _, _, text in judge(measurement)]
+            self._problems += [(state, text) for _, state, text in judge(measurement)]
         found = tuple(findings)
         if found:
             self._add(FINDINGS, found[:_FINDINGS_KEPT])
-            self._problems += [f"{f.path}:{f.line}:{f.column}: {f.tool} {f.rule} {f.message}" for f in found]
+            told = (f"{f.path}:{f.line}:{f.column}: {f.tool} {f.rule} {f.message}" for f in found if f.blocks)
+            self._problems += [(State.NO_GO, text) for text in told]
 
     def progress(self, done: int, total: int) -> None:
         """Show how far a long item is, on a terminal; elsewhere nothing."""
@@ -115,12 +116,19 @@ class Recorder:
         with nullcontext() if capture is None else capture.global_and_fixture_disabled():
             reporter.rewrite(f"{self._item.nodeid} {one_line(line)}", erase=True)
 
-    def enforce(self) -> None:
-        """Fail the item for what was recorded; twice the same evidence fails it once."""
+    def enforce(self, *, excused: bool = False) -> None:
+        """Fail the item for what was recorded; twice the same evidence fails it once.
+
+        Where a lack of evidence is `excused`, and nothing but that speaks against it, the item is skipped.
+        """
         problems, self._problems = self._problems, []
-        if problems:
-            self._item.user_properties.append((BY_LIMIT, True))
-            pytest.fail(self._context.masker.text("\n".join(problems)), pytrace=False)
+        if not problems:
+            return
+        told = self._context.masker.text("\n".join(text for _, text in problems))
+        if excused and all(state is State.NO_EVIDENCE for state, _ in problems):
+            pytest.skip(told)
+        self._item.user_properties.append((BY_LIMIT, True))
+        pytest.fail(told, pytrace=False)
 
     def close(self) -> None:
         """Refuse what is measured from now on."""

@@ -46,6 +46,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path.name}: {error}") from error
 
 
+def read_json(path: Path, kind: Any, what: str) -> Any:
+    """The file's JSON as a `kind`, any type that msgspec knows; raises SettingsError, which `what` begins."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"{what}: {error}") from None
+
+
 def as_table(data: object, where: str) -> Mapping[str, Any]:
     """`data` where it is a table; raises SettingsError for anything else."""
     if not isinstance(data, Mapping):

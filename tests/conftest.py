@@ -17,6 +17,7 @@ import pytest
 import pytest_artisan.activation
 import pytest_artisan.cli
 import pytest_artisan.ensemble.local.server
+import pytest_artisan.gates.auditing.sources
 import pytest_artisan.gates.briefing.evidence
 import pytest_artisan.gates.deployed.journey
 import pytest_artisan.gates.stability.evidence  # noqa: F401
@@ -97,4 +98,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
         if name.startswith(_INHERITED):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    # By default the gate security asks a service of the world outside; no test does.
+    monkeypatch.setattr("pytest_artisan.gates.auditing.sources.OSV_DEV", "http://127.0.0.1:1")
     return Project(pytester)

@@ -126,7 +126,8 @@ def test_a_checkout_leaves_no_credentials_behind(job: str) -> None:
             "python -m pytest --artisan-gates "
             "--artisan-report=verdict.json --artisan-report=verdict.md --artisan-report=verdict.sarif",
         ),
-        ("security", "pip-audit --strict --disable-pip --no-deps -r installed.txt --desc"),
+        ("security", "artisan audit environment --snapshot .artisan/advisories --pip-audit"),
+        ("security", "python -m pytest --artisan-gates=security -v --maxfail=1"),
     ],
 )
 def test_a_job_runs_its_command(job: str, command: str) -> None:

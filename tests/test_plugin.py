@@ -58,22 +58,22 @@ def test_markers_choose_the_gate_and_all_other_tests_are_the_unit_gate(project: 
 
 
 def test_the_closest_marker_counts_and_two_at_one_level_are_refused(project: Project) -> None:
-    project.policy('required = ["smoke", "security"]')
+    project.policy('required = ["smoke", "kpi"]')
     project.tests(
         """
         pytestmark = pytest.mark.smoke
         def test_of_its_module(): pass
-        @pytest.mark.security
+        @pytest.mark.kpi
         def test_of_its_own(): pass
         """
     )
     verdict = project.run().verdict
     assert verdict is not None
-    assert {g.name: g.planned for g in verdict.gates} == {"security": 1, "smoke": 1}
-    project.tests("@pytest.mark.smoke\n@pytest.mark.security\ndef test_of_two(): pass\n")
+    assert {g.name: g.planned for g in verdict.gates} == {"smoke": 1, "kpi": 1}
+    project.tests("@pytest.mark.smoke\n@pytest.mark.kpi\ndef test_of_two(): pass\n")
     run = project.run()
     assert run.status == 4
-    assert "test_of_two: evidence for one gate, but marked security and smoke" in run.out + run.err
+    assert "test_of_two: evidence for one gate, but marked kpi and smoke" in run.out + run.err
 
 
 def test_named_gates_run_alone_and_the_verdict_says_partial(project: Project) -> None:
@@ -260,17 +260,18 @@ def test_only_a_local_run_may_lack_evidence(
     project: Project, monkeypatch: pytest.MonkeyPatch, ci: str, arguments: tuple[str, ...], purpose: str
 ) -> None:
     monkeypatch.setenv("CI", ci)
-    project.policy('required = ["unit", "security"]\nlocal_optional = ["security"]')
+    project.policy('required = ["unit", "security"]\nsecurity = { osv_url = "http://127.0.0.1:1" }')
     project.tests("def test_one(): pass")
     run = project.run(*arguments)
     assert run.verdict is not None
     assert run.verdict.purpose == purpose
     assert run.verdict.go == (purpose == "local")
     assert run.last_line == ("GO (local; no evidence: security)" if purpose == "local" else "NO-GO")
+    assert "can not be reached: Connection refused; to have evidence, name a snapshot" in run.out
 
 
 def test_a_finding_blocks_a_local_run_too(project: Project) -> None:
-    project.policy('required = ["unit", "security"]\nlocal_optional = ["security"]')
+    project.policy('required = ["unit", "security"]\nsecurity = { osv_url = "http://127.0.0.1:1" }')
     project.tests("def test_one(): pass\n@pytest.mark.security\ndef test_two(): assert 0")
     assert project.run().last_line == "NO-GO"
 
@@ -350,14 +351,14 @@ def test_a_secret_is_masked_wherever_it_comes_from(project: Project, monkeypatch
 
 
 def test_the_policy_above_a_root_of_its_own_counts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["unit", "security"]')
+    project.policy('required = ["unit", "migrations"]')
     project.write("tests/pytest.ini", "[pytest]\n")
     project.tests("def test_one(): pass", "tests/test_it.py")
     monkeypatch.chdir(project.path / "tests")
     run = project.plain("--artisan-gates")
     assert run.last_line == "NO-GO"
     assert "policy of pyproject.toml" in run.out
-    assert "security: not configured" in run.out
+    assert "migrations: not configured" in run.out
 
 
 def test_a_measurement_in_a_teardown_counts(project: Project) -> None:

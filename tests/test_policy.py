@@ -320,6 +320,12 @@ _OTHER = {
     "arrivals": "poisson",
     "early_stop": True,
     "snapshot": "a",
+    "osv_url": "http://127.0.0.1:1",
+    "pip_audit": True,
+    "canaries": {"critical": "a==1", "clean": "a==2", "malware": "b==1"},
+    "unaudited": [{"name": "a", "reason": "ours", "expires": "2026-12-24"}],
+    "sbom": "sbom.json",
+    "sbom_version": "1.7",
     "waivers": "a.toml",
     "kev": "a.json",
     "unknown": "pass",
@@ -340,7 +346,9 @@ def other(key: str, value: object) -> object:
 
 
 def as_toml(value: object) -> str:
-    return f"{{ other = {value['other']} }}" if isinstance(value, dict) else json.dumps(value)
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {as_toml(entry)}' for key, entry in value.items())} }}"
+    return f"[{', '.join(map(as_toml, value))}]" if isinstance(value, list) else json.dumps(value)
 
 
 LIMITS = [(gate.name, field.name) for gate in GATES for field in msgspec.structs.fields(gate.table)]

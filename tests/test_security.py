@@ -39,6 +39,10 @@ def waiver(**changes: str) -> str:
     return "\n".join(["[[waiver]]", *lines, f"expires = {changes.get('expires', expires)}"])
 
 
+def allowance(name: str, days: int = 30) -> str:
+    return f'unaudited = [{{ name = "{name}", reason = "r", expires = {TODAY + timedelta(days=days):%Y-%m-%d} }}]'
+
+
 @pytest.fixture
 def shop(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with a fresh snapshot."""
@@ -84,10 +88,21 @@ def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.Captu
         ("flawed==1.0\n", waiver(reason=' '), "NO_GO", "has no reason"),
         ("clean==1\n", waiver(), "NO_GO", "waives nothing that is there"),
         ("clean==1\n", "[[nonsense", "NO_EVIDENCE", "waivers.toml: "),
+        ("stolen==1.0\n", waiver(advisory="MAL-4", package="stolen"), "NO_GO", "malware 1 > 0"),
+        ("odd==2.0\n", waiver(advisory="PYSEC-5", package="odd", versions="*"), "GO", ""),
+        ("mild==1.0\nclean\n", allowance("Clean"), "GO", ""),
+        ("mild==1.0\nclean\nother\n", allowance("clean"), "NO_EVIDENCE", "other has no exact version"),
+        ("clean\n", allowance("clean"), "NO_EVIDENCE", "no pin was found"),
+        ("mild==1.0\nclean\n", allowance("clean", -1), "NO_GO", "the entry for clean expired on"),
+        ("mild==1.0\nclean\n", allowance("clean", 91), "NO_GO", "the entry for clean expires on"),
+        ("mild==1.0\n", allowance("clean"), "NO_GO", "the entry for clean allows nothing that is there"),
+        ("clean==1\n", 'osv_url = "http://127.0.0.1:1"', "NO_EVIDENCE", "http://127.0.0.1:1: can not be reached"),
     ],
     ids=[
         *("clean", "mild", "critical", "malware", "unrated", "unrated may pass", "exploited", "undecided", "no version"),
         *("an address", "empty", "no snapshot", "small", "waived", "expired", "no reason", "unused", "no waivers"),
+        *("waived malware", "waived undecided", "allowed", "allowed another", "nothing else", "no longer allowed"),
+        *("allowed too long", "allowed in vain", "one source of two fails"),
     ],
 )  # fmt: skip
 def test_the_command_and_the_gate_say_the_same(
@@ -164,11 +179,25 @@ def test_a_waiver_that_ends_soon_is_shown_with_what_it_waives(
     capsys.readouterr()
 
     assert main(["audit"]) == 0
+    told = f"flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0; waived by ada until {soon}: r"
+    ending = f"waiver of CVE-2026-0001 for flawed expires on {soon}"
     assert capsys.readouterr().out.splitlines()[1:] == [
-        f"requirements.txt:1: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0; waived by ada until {soon}: r",
-        f"warning waiver of CVE-2026-0001 for flawed expires on {soon}",
+        f"warning requirements.txt:1: PYSEC-2: {told}",
+        f"warning waivers.toml:1: waiver: {ending}",
         "GO",
     ]
+    run = shop.run("--artisan-report=verdict.md", "--artisan-report=verdict.sarif")
+    assert run.verdict is not None
+    assert [reason.text for reason in run.verdict.warnings] == [f"audit PYSEC-2: {told}", f"audit waiver: {ending}"]
+    assert f"warning security: requirements.txt:1: audit PYSEC-2: {told}" in run.out
+    results = json.loads((shop.path / "verdict.sarif").read_text())["runs"][0]["results"]
+    assert [(r["ruleId"], r["level"]) for r in results] == [("audit/PYSEC-2", "warning"), ("audit/waiver", "warning")]
+    report = (shop.path / "verdict.md").read_text()
+    assert (
+        "| package | installed | advisory | severity | from | fixed in | waiver |\n|---|---|---|---|---|---|---|\n"
+        in report
+    )
+    assert "| flawed | 1.0 | PYSEC\\-2 | critical 9.8 | CVSS 3.1 of PYSEC\\-2 | 2.0 | waived by ada until" in report
 
 
 def test_the_gate_can_say_no(shop: Project) -> None:

@@ -13,7 +13,7 @@ from osv_records import DATA, needs_data
 
 from pytest_artisan.audit.kev import read_kev
 from pytest_artisan.audit.vex import read_vex
-from pytest_artisan.audit.waivers import Waiver, read_waivers
+from pytest_artisan.audit.waivers import Waiver, ends_soon, read_waivers
 from pytest_artisan.settings import SettingsError
 
 TODAY = date(2026, 11, 24)
@@ -67,10 +67,8 @@ def test_a_waiver_out_of_order_waives_nothing(old: str, new: str, faults: list[s
 
 
 @pytest.mark.parametrize(("days", "soon"), [(0, True), (7, True), (8, False), (-1, False)])
-def test_a_waiver_that_ends_within_a_week_says_so(days: int, soon: bool, tmp_path: Path) -> None:
-    [waiver] = read(tmp_path, WAIVER)
-
-    assert waiver.expires_soon(waiver.expires - timedelta(days=days)) is soon
+def test_what_ends_within_a_week_ends_soon(days: int, soon: bool) -> None:
+    assert ends_soon(TODAY, TODAY - timedelta(days=days)) is soon
 
 
 @pytest.mark.parametrize(
@@ -79,11 +77,13 @@ def test_a_waiver_that_ends_within_a_week_says_so(days: int, soon: bool, tmp_pat
         ("versions", "version", "waivers.toml waiver has no key 'version'; the nearest is 'versions'"),
         ("2026-12-24", '"soon"', r"waivers.toml waiver\[0\]\.expires: Invalid RFC3339"),
         ("2026-12-24", "7", r"waivers.toml waiver\[0\]\.expires: expected date, got int"),
+        ("<2.0", " ", r"waivers.toml waiver\[0\] versions: . . is no range"),
+        ("<2.0", ",", r"waivers.toml waiver\[0\] versions: .,. is no range"),
         ("<2.0", "2.0", r'waivers.toml waiver\[0\] versions: .2\.0. is no range such as "<2\.0", nor "\*"'),
         ('advisory = "CVE-1"', "", "waivers.toml waiver.*: Object missing required field advisory"),
         ("[[waiver]]", "[waiver", "waivers.toml: "),
     ],
-    ids=["a key", "a date", "a number", "a range", "no advisory", "no TOML"],
+    ids=["a key", "a date", "a number", "blank", "a comma", "a range", "no advisory", "no TOML"],
 )
 def test_what_is_no_waiver_is_told_in_one_line(old: str, new: str, error: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=error) as caught:
@@ -110,9 +110,8 @@ def statement(
 
 
 def test_a_release_that_is_stated_not_affected_is_covered(tmp_path: Path) -> None:
-    [one] = read_vex(
-        vex(tmp_path, statement(), statement("affected", "pkg:pypi/b@1"), statement("fixed", "pkg:npm/c")), "v"
-    )
+    other = statement("affected", "pkg:pypi/b@1"), statement("fixed", "pkg:npm/c")
+    [one] = read_vex([(vex(tmp_path, statement(), *other), "v")])
 
     assert one.told() == "not affected, says v: vulnerable_code_not_present"
     assert one.covers({"GHSA-1"}, "some-package", "1.0.0")
@@ -121,18 +120,55 @@ def test_a_release_that_is_stated_not_affected_is_covered(tmp_path: Path) -> Non
     assert not one.covers({"CVE-2"}, "some-package", "1.0")
 
 
-def test_the_latest_statement_counts(tmp_path: Path) -> None:
-    later = statement("affected", timestamp="2026-11-02T00:00:00Z")
+def of_name(name: str, status: str = "affected", **changes: Any) -> dict[str, Any]:
+    return statement(status, vulnerability={"name": name}, **changes)
 
-    assert read_vex(vex(tmp_path, later, statement()), "v") == ()
-    assert (
-        len(
-            read_vex(
-                vex(tmp_path, statement(), statement("under_investigation", timestamp="2026-10-01T00:00:00Z")), "v"
-            )
-        )
-        == 1
+
+@pytest.mark.parametrize(
+    ("other", "covered"),
+    [
+        (of_name("CVE-1", timestamp="2026-11-02T00:00:00Z"), False),
+        (of_name("CVE-1", timestamp="2026-10-01T00:00:00Z"), True),
+        (of_name("CVE-1", timestamp="2026-11-01T02:00:00+03:00"), True),
+        (of_name("CVE-1", timestamp="2026-10-31T23:00:00-02:00"), False),
+        (of_name("CVE-1"), False),
+        (of_name("GHSA-1", "under_investigation"), False),
+        (of_name("PYSEC-1"), False),
+        (of_name("CVE-2"), True),
+        (of_name("CVE-1", product="pkg:pypi/some-package"), False),
+        (of_name("CVE-1", products=[]), False),
+        (of_name("CVE-1", product="pkg:pypi/some-package@1.0.0"), False),
+        (of_name("CVE-1", product="pkg:pypi/some-package@1.1"), True),
+        (of_name("CVE-1", product="pkg:pypi/other@1.0"), True),
+    ],
+    ids=[
+        *("later", "earlier", "earlier elsewhere", "later elsewhere", "at the same time", "an alias of its own"),
+        *("a name that the advisories know", "another", "any version", "any product", "an equal version"),
+        *("another version", "another package"),
+    ],
+)
+def test_the_latest_statement_counts(other: dict[str, Any], covered: bool, tmp_path: Path) -> None:
+    [one] = read_vex([(vex(tmp_path, statement(), other), "v")])
+
+    assert one.covers({"PYSEC-1", "CVE-1", "GHSA-1"}, "some-package", "1.0") is covered
+
+
+def test_a_later_document_counts_too(tmp_path: Path) -> None:
+    (tmp_path / "later").mkdir()
+    first, later = (
+        vex(tmp_path, statement()),
+        vex(tmp_path / "later", of_name("CVE-1"), timestamp="2026-11-02T00:00:00Z"),
     )
+
+    for files in ([(first, "a"), (later, "b")], [(later, "b"), (first, "a")]):
+        [one] = read_vex(files)
+        assert not one.covers({"CVE-1"}, "some-package", "1.0")
+
+
+def raw(folder: Path, data: bytes) -> Path:
+    path = folder / "raw.json"
+    path.write_bytes(data)
+    return path
 
 
 MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
@@ -143,6 +179,9 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"statements\[0\]: product .* no version",
     ),
     "no reason": (lambda folder: vex(folder, statement(justification="")), r"statements\[0\]: not_affected needs"),
+    "no time": (lambda folder: vex(folder, timestamp="yesterday"), "no OpenVEX document: Invalid RFC3339"),
+    "no UTF-8": (lambda folder: raw(folder, b'{"@context": "\xff"}'), "no OpenVEX document"),
+    "too deep": (lambda folder: raw(folder, b"[" * 100_000), "no OpenVEX document"),
     "not there": (lambda folder: folder / "nowhere.json", "no OpenVEX document"),
 }
 
@@ -151,7 +190,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
 def test_a_statement_without_version_or_reason_is_refused(case: str, tmp_path: Path) -> None:
     made, error = MALFORMED[case]
     with pytest.raises(SettingsError, match=error):
-        read_vex(made(tmp_path), "v")
+        read_vex([(made(tmp_path), "v")])
 
 
 @pytest.mark.parametrize(
@@ -162,12 +201,13 @@ def test_a_statement_without_version_or_reason_is_refused(case: str, tmp_path: P
         ('{"vulnerabilities": []}', "the catalogue is empty"),
         ('[{"cveID": "2025-1"}]', "'2025-1' is no CVE id"),
         ("<html>", "no catalogue"),
+        ('[{"cveID": "\udcff"}]', "no catalogue"),
     ],
-    ids=["no list", "empty list", "empty", "an odd id", "HTML"],
+    ids=["no list", "empty list", "empty", "an odd id", "HTML", "no UTF-8"],
 )
 def test_what_is_no_catalogue_is_refused(text: str, error: str, tmp_path: Path) -> None:
     path = tmp_path / "kev.json"
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(SettingsError, match=error):
         read_kev(path, "kev.json")
 

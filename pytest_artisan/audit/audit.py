@@ -132,19 +132,24 @@ def _asked(sources: Sequence[Source], releases: Sequence[Release]) -> dict[Relea
     """What all sources together know. Raises NoAudit where one does not know what it must."""
     answers = []
     for source in sources:
-        canaries = source.canaries
-        tried = (canaries.critical, canaries.clean, canaries.malware)
-        answer = source.known(list(dict.fromkeys([*tried, *releases])))
-        for fault in faults_of(canaries, answer, source.rates):
+        answer = source.known(list(dict.fromkeys([*source.canaries.releases, *releases])))
+        for fault in faults_of(source.canaries, answer, source.rates):
             raise NoAudit(f"{source.origin} can not be believed: {fault}")
         answers.append(answer)
     return {release: _together(answer[release] for answer in answers) for release in releases}
 
 
 def _together(parts: Iterable[Known]) -> Known:
-    parts = list(parts)
-    advisories = {advisory.id: advisory for part in parts for advisory in part.advisories if advisory.withdrawn is None}
-    return Known(tuple(advisories.values()), tuple(dict.fromkeys(bad for part in parts for bad in part.malformed)))
+    """All that sources know; of one advisory each may say something else, and all of it counts."""
+    advisories: dict[str, list[Advisory]] = {}
+    malformed: dict[Malformed, None] = {}
+    for part in parts:
+        malformed |= dict.fromkeys(part.malformed)
+        for advisory in part.advisories:
+            told = advisories.setdefault(advisory.id, [])
+            if advisory.withdrawn is None and advisory not in told:
+                told.append(advisory)
+    return Known(tuple(advisory for told in advisories.values() for advisory in told), tuple(malformed))
 
 
 class _Judge:
@@ -157,20 +162,17 @@ class _Judge:
     def of(self, release: Release, known: Known) -> Dependency:
         vulnerabilities, undecided = [], [self._malformed(bad, release) for bad in known.malformed]
         for cluster in clusters_of(known.advisories):
-            answers = {advisory.id: concern(advisory, *release) for advisory in cluster}
-            told = set(answers.values())
-            if Concern.AFFECTED in told:
-                vulnerabilities.append(self._vulnerability(cluster, answers, release))
+            answers = [concern(advisory, *release) for advisory in cluster]
+            if Concern.AFFECTED in answers:
+                first = cluster[answers.index(Concern.AFFECTED)]
+                vulnerabilities.append(self._vulnerability(first, cluster, release))
             # Where another record of the same vulnerability can be read, that one decides.
-            elif told == {Concern.UNDECIDED}:
+            elif set(answers) == {Concern.UNDECIDED}:
                 undecided.append(self._undecided(cluster, release))
         vulnerabilities.sort(key=lambda v: (-v.rating.severity.badness, v.id))
         return Dependency(Pin(*release, "", 0), tuple(vulnerabilities), tuple(undecided))
 
-    def _vulnerability(
-        self, cluster: tuple[Advisory, ...], answers: Mapping[str, Concern], release: Release
-    ) -> Vulnerability:
-        first = next(advisory for advisory in cluster if answers[advisory.id] is Concern.AFFECTED)
+    def _vulnerability(self, first: Advisory, cluster: tuple[Advisory, ...], release: Release) -> Vulnerability:
         names = names_of(cluster)
         return Vulnerability(
             id=first.id,
@@ -201,24 +203,21 @@ def _with_fixes(
     found: Mapping[Release, Dependency], known: Mapping[Release, Known], sources: Sequence[Source]
 ) -> dict[Release, Dependency]:
     """The same with what to go to; what is known of that is asked as well, and of what is advised instead of it."""
-    advisories = {release: {a.id: a for a in known[release].advisories} for release in found}
+    told = {release: known[release] for release, dependency in found.items() if dependency.vulnerabilities}
     fixes: dict[Release, str | None] = {}
-    tried: set[Release] = set()
+    open_, tried = set(told), set[Release]()
     for _ in range(_ROUNDS):
-        fixes = {
-            release: fix_of(*release, advisories[release].values())
-            for release, dependency in found.items()
-            if dependency.vulnerabilities
-        }
-        asked = {(release[0], fix) for release, fix in fixes.items() if fix is not None} - tried
+        fixes |= {release: fix_of(*release, told[release].advisories) for release in open_}
+        asked = {(release[0], fix) for release in open_ if (fix := fixes[release]) is not None} - tried
         if not asked:
             break
         tried |= asked
         answers = [source.known(sorted(asked)) for source in sources]
-        for release, fix in fixes.items():
-            if (release[0], fix) in asked:
-                more = _together(answer[release[0], str(fix)] for answer in answers)
-                advisories[release] |= {advisory.id: advisory for advisory in more.advisories}
+        more = {(r, fix) for r, fix in fixes.items() if fix is not None and (r[0], fix) in asked}
+        together = {r: _together([told[r], *(answer[r[0], fix] for answer in answers)]) for r, fix in more}
+        # What nobody says anything new about stays as it is.
+        open_ = {r for r, known_now in together.items() if known_now != told[r]}
+        told |= together
     return {
         release: replace(
             dependency, vulnerabilities=tuple(replace(v, fixed_in=fixes[release]) for v in dependency.vulnerabilities)

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from packaging.version import Version
 
 from pytest_artisan.audit.advisories import Advisory
-from pytest_artisan.audit.matching import Concern, concern, version_of
+from pytest_artisan.audit.matching import Concern, concern, listed_versions, version_of
 
 
 def fix_of(name: str, text: str, advisories: Iterable[Advisory]) -> str | None:
-    """The lowest version above `text` that the advisories name and none of them concerns, or None.
+    """The lowest version above `text` that an advisory calls fixed and none of them concerns, or None.
 
     It is a pre-release only where `text` is one.
     """
@@ -19,19 +19,19 @@ def fix_of(name: str, text: str, advisories: Iterable[Advisory]) -> str | None:
     known = tuple(advisories)
     if installed is None:
         return None
-    candidates = sorted({v for advisory in known for v in _named(advisory, name) if _is_above(v, installed)})
+    # What is listed as affected needs no evaluation.
+    listed = {version for a in known if a.withdrawn is None for version in listed_versions(a, name)}
+    fixed = {version for advisory in known for version in _fixed(advisory, name)} - listed
+    candidates = sorted(version for version in fixed if _is_above(version, installed))
     clean = (v for v in candidates if all(concern(a, name, str(v)) is Concern.NOT_AFFECTED for a in known))
     found = next(clean, None)
     return None if found is None else str(found)
 
 
-def _named(advisory: Advisory, name: str) -> Iterable[Version]:
+def _fixed(advisory: Advisory, name: str) -> Iterable[Version]:
     for part in advisory.affecting(name):
         fixed = (event.fixed for r in part.ranges if r.type != "GIT" for event in r.events if event.fixed is not None)
-        for text in (*fixed, *part.versions):
-            version = version_of(text)
-            if version is not None:
-                yield version
+        yield from (version for text in fixed if (version := version_of(text)) is not None)
 
 
 def _is_above(version: Version, installed: Version) -> bool:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from pytest_artisan.settings import one_line
 
 
 class NoAudit(Exception):
-    """An audit that could not be: its source or its input is missing, stale or nonsense. Its text is one line."""
+    """An audit that could not be: its source or its input is missing, stale or nonsense.
+
+    Its text is one line, whatever it quotes.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,3 +55,15 @@ class Inventory:
     unaudited: tuple[Unaudited, ...] = ()
     requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     root: tuple[str, str] = ("", "")
+
+    @classmethod
+    def of(
+        cls,
+        found: Iterable[Pin | Unaudited],
+        requires: Mapping[str, tuple[str, ...]] | None = None,
+        root: tuple[str, str] = ("", ""),
+    ) -> Inventory:
+        """All that was found, each where it belongs."""
+        found = list(found)
+        pins = tuple(one for one in found if isinstance(one, Pin))
+        return cls(pins, tuple(one for one in found if isinstance(one, Unaudited)), requires or {}, root)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from pytest_artisan.settings import SettingsError
+from pytest_artisan.settings import SettingsError, read_json
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -20,10 +21,8 @@ class _Catalogue(msgspec.Struct, frozen=True):
 
 def read_kev(path: Path, name: str) -> frozenset[str]:
     """The CVE ids of the catalogue's JSON, or of a list of its entries. Raises SettingsError for anything else."""
-    try:
-        read = msgspec.json.decode(path.read_bytes(), type=_Catalogue | tuple[_Entry, ...])
-    except (OSError, msgspec.DecodeError) as error:
-        raise SettingsError(f"{name}: no catalogue of exploited vulnerabilities: {error}") from None
+    kind = _Catalogue | tuple[_Entry, ...]
+    read: Any = read_json(path, kind, f"{name}: no catalogue of exploited vulnerabilities")
     entries = read.vulnerabilities if isinstance(read, _Catalogue) else read
     if not entries:
         raise SettingsError(f"{name}: the catalogue is empty")

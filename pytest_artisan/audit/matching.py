@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from pytest_artisan.audit.advisories import Advisory, Affected, Event, Range
 
@@ -29,7 +29,7 @@ def version_of(text: str) -> Version | None:
     """A version as PEP 440 has it, or None for what is none."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # an InvalidVersion, or a number of more digits than Python reads
         return None
 
 
@@ -54,6 +54,12 @@ def unplaced(advisory: Advisory) -> list[str]:
 def is_same(listed: str, text: str) -> bool:
     """Whether two texts name one version; a local part counts only where the listed one has it, too."""
     return _is_listed((listed,), text, version_of(text))
+
+
+def listed_versions(advisory: Advisory, name: str) -> Iterator[Version]:
+    """The versions of a package that an advisory lists, as far as they are versions."""
+    for part in advisory.affecting(name):
+        yield from _listed(part.versions)[1]
 
 
 @lru_cache(maxsize=8192)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from pytest_artisan.audit.advisories import Advisory
+from pytest_artisan.audit.inventory import Inventory, Unaudited
+from pytest_artisan.audit.matching import version_of
 
 Release = tuple[str, str]  # a canonical name and a version
 
@@ -29,11 +32,20 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """Releases of which the answer is known: one with a critical advisory, a later one without it, one of malware."""
+    """Releases of which the answer is known: one with a critical advisory, a later one without it, one of malware.
+
+    `malware` is None for a source that can not know any.
+    """
 
     critical: Release
     clean: Release
-    malware: Release
+    malware: Release | None
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """All that there are."""
+        both = (self.critical, self.clean)
+        return both if self.malware is None else (*both, self.malware)
 
 
 class Source(Protocol):
@@ -46,3 +58,18 @@ class Source(Protocol):
     def known(self, releases: Sequence[Release]) -> Mapping[Release, Known]:
         """What is known of each of them. Raises NoAudit where not all of them could be asked."""
         ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A source that reads the files itself as well."""
+
+    def disagreements(self, inventory: Inventory, root: Path) -> list[Unaudited]:
+        """What it finds there, and the inventory has not. Raises NoAudit."""
+        ...
+
+
+def spellings(version: str) -> tuple[str, ...]:
+    """The versions to ask a service about, the public one last: a build is affected as what it was built from, too."""
+    parsed = version_of(version)
+    return (version,) if parsed is None or parsed.local is None else (version, parsed.public)

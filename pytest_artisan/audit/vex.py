@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from pytest_artisan.audit.matching import is_same
-from pytest_artisan.settings import SettingsError
+from pytest_artisan.settings import SettingsError, read_json
 
 _PURL = "pkg:pypi/"
 _CLEARS = "not_affected"
@@ -35,58 +36,88 @@ class _Statement(msgspec.Struct, frozen=True):
     vulnerability: _Vulnerability
     status: str
     products: tuple[_Product, ...] = ()
-    timestamp: str = ""
+    timestamp: datetime | None = None
     justification: str = ""
     impact_statement: str = ""
 
 
 class _Document(msgspec.Struct, frozen=True):
     context: str = msgspec.field(name="@context")
-    timestamp: str
+    timestamp: datetime
     statements: tuple[_Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """That one release is not affected, and why; what else a document states pardons nothing."""
+class _Claim:
+    """One statement about one release; "" is every version, or every package."""
 
     names: frozenset[str]
     package: str
     version: str
+    status: str
     why: str
     file: str
+    time: datetime
+
+    def is_about(self, names: Collection[str], package: str, version: str) -> bool:
+        return (
+            not self.names.isdisjoint(names)
+            and self.package in ("", package)
+            and (not self.version or is_same(self.version, version))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """That one release is not affected, and why, as long as none of the `later` statements says something else of it.
+
+    Which names are one vulnerability is known only when it is found: a later one may use any of them.
+    """
+
+    claim: _Claim
+    later: tuple[_Claim, ...] = ()
 
     def covers(self, names: Collection[str], package: str, version: str) -> bool:
-        return self.package == package and not self.names.isdisjoint(names) and is_same(self.version, version)
+        if not self.claim.is_about(names, package, version):
+            return False
+        return not any(claim.is_about(names, package, version) for claim in self.later)
 
     def told(self) -> str:
-        return f"not affected, says {self.file}: {self.why}"
+        return f"not affected, says {self.claim.file}: {self.claim.why}"
 
 
-def read_vex(path: Path, name: str) -> tuple[Statement, ...]:
-    """The statements of a document, which `name` names for people, that a release is not affected.
+def read_vex(files: Iterable[tuple[Path, str]]) -> tuple[Statement, ...]:
+    """The statements of documents, each with its name for people, that a release is not affected.
 
-    The latest about a vulnerability and a product counts. Raises SettingsError where one names no version or no reason.
+    The latest about a vulnerability and a release counts, whichever document holds it. Raises SettingsError for what is no
+    document, and where one clears a product without a version, or without a reason.
     """
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=_Document)
-    except (OSError, msgspec.DecodeError) as error:
-        raise SettingsError(f"{name}: no OpenVEX document: {error}") from None
+    claims = sorted((claim for path, name in files for claim in _claims(path, name)), key=lambda claim: claim.time)
+    return tuple(
+        Statement(claim, tuple(other for other in claims[n + 1 :] if other.status != _CLEARS))
+        for n, claim in enumerate(claims)
+        if claim.status == _CLEARS
+    )
+
+
+def _claims(path: Path, name: str) -> Iterator[_Claim]:
+    document = read_json(path, _Document, f"{name}: no OpenVEX document")
     if not document.context.startswith("https://openvex.dev/ns"):
         raise SettingsError(f"{name}: @context {document.context!r} is not OpenVEX's, https://openvex.dev/ns/…")
-    latest: dict[tuple[str, str, str], tuple[_Statement, Statement]] = {}
-    in_time = sorted(enumerate(document.statements), key=lambda one: one[1].timestamp or document.timestamp)
-    for number, stated in in_time:
-        for release in _releases(stated, f"{name} statements[{number}]"):
-            names = frozenset((stated.vulnerability.name, *stated.vulnerability.aliases))
-            why = stated.justification or stated.impact_statement
-            latest[stated.vulnerability.name, *release] = stated, Statement(names, *release, why, name)
-    return tuple(statement for stated, statement in latest.values() if stated.status == _CLEARS)
+    for number, stated in enumerate(document.statements):
+        names = frozenset((stated.vulnerability.name, *stated.vulnerability.aliases))
+        why, time = stated.justification or stated.impact_statement, stated.timestamp or document.timestamp
+        # RFC 3339 has an offset; where somebody leaves it out, UTC is meant.
+        time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        for package, version in _releases(stated, f"{name} statements[{number}]"):
+            yield _Claim(names, package, version, stated.status, why, name, time)
 
 
 def _releases(stated: _Statement, where: str) -> Iterator[tuple[str, str]]:
     if stated.status == _CLEARS and not (stated.justification or stated.impact_statement):
         raise SettingsError(f"{where}: not_affected needs a justification or an impact_statement")
+    if not stated.products and stated.status != _CLEARS:
+        yield "", ""
     for product in stated.products:
         purl = product.purl.partition("?")[0].partition("#")[0]
         if not purl.startswith(_PURL):

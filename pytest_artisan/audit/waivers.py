@@ -31,9 +31,7 @@ class _WaiverTable(Table, frozen=True):
     owner: str = ""
 
     def lint(self) -> Iterator[str]:
-        try:
-            SpecifierSet("" if self.versions == _EVERY else self.versions)
-        except InvalidSpecifier:
+        if self.versions != _EVERY and not _clauses(self.versions):
             yield f'versions: {self.versions!r} is no range such as "<2.0", nor "*"'
 
 
@@ -43,6 +41,28 @@ class _WaiverFile(Table, frozen=True):
     def lint(self) -> Iterator[str]:
         for number, table in enumerate(self.waiver):
             yield from (f"waiver[{number}] {complaint}" for complaint in table.lint())
+
+
+def term_faults(expires: date, today: date) -> Iterator[str]:
+    """Why something that holds through that day, in UTC, does not hold today."""
+    days = (expires - today).days
+    if days < 0:
+        yield f"expired on {expires}"
+    if days > _LONGEST_DAYS:
+        yield f"expires on {expires}, in {days} days, more than {_LONGEST_DAYS}"
+
+
+def ends_soon(expires: date, today: date) -> bool:
+    """Whether it is time to think about what comes after."""
+    return 0 <= (expires - today).days <= _SOON_DAYS
+
+
+def _clauses(text: str) -> int:
+    """How many clauses a range has; none where it is no range. A blank one would allow everything."""
+    try:
+        return len(SpecifierSet(text))
+    except InvalidSpecifier:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +91,10 @@ class Waiver:
 
     def faults(self, today: date) -> Iterator[str]:
         """Why it waives nothing."""
-        days = (self.expires - today).days
-        if days < 0:
-            yield f"expired on {self.expires}"
-        if days > _LONGEST_DAYS:
-            yield f"expires on {self.expires}, in {days} days, more than {_LONGEST_DAYS}"
+        yield from term_faults(self.expires, today)
         for field in ("reason", "owner"):
             if not getattr(self, field).strip():
                 yield f"has no {field}"
-
-    def expires_soon(self, today: date) -> bool:
-        return 0 <= (self.expires - today).days <= _SOON_DAYS
 
     @property
     def name(self) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, TypeVar
 
 import httpx2
 import msgspec
 
+from pytest_artisan.clock import asked_pause
 from pytest_artisan.ensemble.breaker import Unavailable
 from pytest_artisan.ensemble.settings import Endpoint
 from pytest_artisan.loopback import is_here
@@ -90,7 +90,7 @@ class Connection:
                 raise Refused(f"status {response.status_code}")
             if response.status_code != httpx2.codes.OK:
                 passing = response.status_code in _PASSING
-                wait = _retry_after(response.headers)
+                wait = asked_pause(response.headers)
                 raise Unavailable(f"status {response.status_code}", passing=passing, wait=wait)
             content = bytearray()
             async for part in response.aiter_bytes():
@@ -107,14 +107,3 @@ class Connection:
 def _tls() -> ssl.SSLContext:
     """One for all: to read the certificates of this machine takes longer than a request."""
     return httpx2.create_ssl_context()
-
-
-def _retry_after(headers: httpx2.Headers) -> float:
-    """Seconds; 0 where nobody asks for a pause, or in a form that nobody uses."""
-    asked = headers.get("Retry-After", "")
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
-    try:
-        return max((parsedate_to_datetime(asked) - parsedate_to_datetime(headers["Date"])).total_seconds(), 0.0)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        return 0.0

@@ -18,11 +18,20 @@ class NoEvidence(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The commit that a change is compared with; `changed` is the table of the gate security as the change has it."""
+
+    commit: str
+    changed: Table
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """The project under judgement: its root, the tables of its pyproject.toml, and the environment.
 
     `afresh` where a check may believe nothing that an earlier run left behind: for a merge or a release. `watched` shows
-    a person who waits for a check how far it is, in a line that replaces the one before.
+    a person who waits for a check how far it is, in a line that replaces the one before. `base` is given where only what
+    a change brings counts.
     """
 
     root: Path
@@ -30,11 +39,12 @@ class Project:
     afresh: bool = False
     environment: Environment = field(default_factory=lambda: Environment("dev", EnvironmentTable()))
     watched: Callable[[str], None] = lambda line: None
+    base: Base | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckEvidence:
-    """What a built-in check measured, and what it found where."""
+    """What a built-in check measured, and what it found where; findings that do not block are shown all the same."""
 
     measurements: tuple[Measurement, ...]
     findings: tuple[Finding, ...] = ()
@@ -43,7 +53,7 @@ class CheckEvidence:
 def state_of(evidence: CheckEvidence) -> State:
     """As the gate has it: the worst that is said about any of its measurements."""
     states = [state for measurement in evidence.measurements for _, state, _ in judge(measurement)]
-    states += [State.NO_GO] if evidence.findings else []
+    states += [State.NO_GO for finding in evidence.findings if finding.blocks]
     return max(states, key=lambda state: state.badness, default=State.GO)
 
 

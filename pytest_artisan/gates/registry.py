@@ -14,7 +14,7 @@ from pytest_artisan.gates import (
 )
 from pytest_artisan.gates.gate import Gate, Project
 
-UNIT = "unit"
+UNIT, SECURITY = "unit", security.GATE.name
 
 
 def _no_alembic(project: Project) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
 from pytest_artisan.load import planned
+from pytest_artisan.release.environments import url_complaints
 from pytest_artisan.settings import Table, seconds
 from pytest_artisan.verdict.statistics import trials_to_bound_quantile, trials_to_exclude
 
@@ -167,28 +169,59 @@ class Smoke(Tests, frozen=True):
         yield from _subject_complaints(self.subject)
 
 
-class Security(Tests, frozen=True):
-    """What is installed by `files`, or is in this "environment", by the advisories of an imported `snapshot`.
+_RELEASE = r"^\S+==\S+$"
 
-    These are paths below the project's root, as are `waivers` (TOML), `vex` (OpenVEX) and `kev` (CISA's catalogue). The
-    snapshot's newest record may be `snapshot_days` old, and it has at least `snapshot_floor` of them.
+
+class CanaryTable(Table, frozen=True):
+    """Releases of which a service must know: one with a critical advisory, a later one without it, one of malware."""
+
+    critical: Annotated[str, Meta(pattern=_RELEASE)]
+    clean: Annotated[str, Meta(pattern=_RELEASE)]
+    malware: Annotated[str, Meta(pattern=_RELEASE)]
+
+
+class Allowance(Table, frozen=True):
+    """Something that nobody can audit, by its `name`, and is installed all the same; through the day `expires`."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    reason: Annotated[str, Meta(pattern=r"\S")]
+    expires: date
+
+
+class Security(Tests, frozen=True):
+    """What is installed by `files`, or is in this "environment", by all sources of advisories that are named.
+
+    These are an imported `snapshot`, whose newest record may be `snapshot_days` old, and which has at least
+    `snapshot_floor` of them; a service at `osv_url`, tried with `canaries`; and pip-audit. Without any, it is osv.dev.
+    Of the last two each has `timeout_s`. `waivers` (TOML), `vex` (OpenVEX), `kev` (CISA's catalogue), `models` (checkpoints) and
+    `sbom`, which is written, are paths below the project's root.
     """
 
     files: tuple[str, ...] = ("environment",)
     snapshot: str | None = None
     snapshot_days: Positive = 7
     snapshot_floor: Size = 1000
+    osv_url: str | None = None
+    pip_audit: bool = False
+    canaries: CanaryTable | None = None
+    timeout_s: Positive = 60
     waivers: str | None = None
     vex: tuple[str, ...] = ()
     kev: str | None = None
+    unaudited: tuple[Allowance, ...] = ()
     critical: Count = 0
     known_exploited: Count = 0
     malware: Count = 0
     unknown: Literal["block", "pass"] = "block"
+    models: tuple[str, ...] = ()
+    sbom: str | None = None
+    sbom_version: Literal["1.6", "1.7"] = "1.6"
 
     def lint(self) -> Iterator[str]:
         if not self.files:
             yield "files is empty, so there is nothing to audit"
+        if self.osv_url is not None:
+            yield from url_complaints("osv_url", self.osv_url)
 
 
 class Kpi(Tests, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Literal
@@ -59,7 +59,12 @@ def made_schema() -> dict[str, Any]:
 
 def as_sarif(verdict: Verdict) -> str:
     """SARIF 2.1.0 of all that has a place in a file: the tools' findings, and items that are not GO."""
-    results = list(_results(verdict))
+    return sarif_of(_results(verdict))
+
+
+def sarif_of(found: Iterable[dict[str, Any]]) -> str:
+    """A log of SARIF with these results."""
+    results = list(found)
     rules = sorted({str(result["ruleId"]) for result in results})
     driver = {"name": "pytest-artisan", "informationUri": _INFORMATION, "rules": [{"id": rule} for rule in rules]}
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
@@ -69,12 +74,17 @@ def as_sarif(verdict: Verdict) -> str:
 
 def _results(verdict: Verdict) -> Iterator[dict[str, Any]]:
     for gate in verdict.gates:
-        for finding in gate.findings:
-            yield _result(f"{finding.tool}/{finding.rule}", "error", finding.message, finding)
+        yield from map(sarif_result, gate.findings)
     for level, reasons in (("error", verdict.reasons), ("warning", verdict.warnings)):
         for reason in reasons:
             if reason.path and reason.code is not Code.FINDING:
                 yield _result(f"artisan/{reason.code}", level, f"{reason.subject}: {reason.text}", reason)
+
+
+def sarif_result(finding: Finding) -> dict[str, Any]:
+    """A finding as SARIF has it."""
+    level = "error" if finding.blocks else "warning"
+    return _result(f"{finding.tool}/{finding.rule}", level, finding.message, finding)
 
 
 def _result(rule: str, level: str, text: str, place: Finding | Reason) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_artisan.reports.wording import grouped, notes, rows
 from pytest_artisan.verdict.decide import Verdict
+from pytest_artisan.verdict.evidence import Finding
 
 
 def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[str, str] | None = None) -> str:
@@ -15,12 +16,12 @@ def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[st
     `pictures` holds a text for each picture's quoted address.
     """
     head = [f"## {'✅' if verdict.go else '❌'} {escape(verdict.line)}", ""]
-    head += ["| gate | state | measured | time |", "|---|---|---|---|"]
-    head += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows(verdict)]
+    head += table(["gate", "state", "measured", "time"], rows(verdict))
     head += [line for address, text in (pictures or {}).items() for line in ("", f"![{escape(text)}]({address})")]
     tail = ["", *(f"- {escape(note)}" for note in notes(verdict)), ""]
     body = [f"- **{escape(told.first.state)}** {escape(told.text)}" for told in grouped(verdict.reasons)]
     body += [f"- warning: {escape(told.text)}" for told in grouped(verdict.warnings)]
+    body += [line for gate in verdict.gates for line in _details(gate.findings)]
     if limit is not None:
         body = _cut(body, limit - _size([*head, "", *tail]))
     text = "\n".join([*head, "", *body, *tail])
@@ -28,6 +29,18 @@ def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[st
         return text
     # Not even the table has room: the answer alone, or nothing.
     return head[0] + "\n" if _size([head[0]]) <= limit else ""
+
+
+def _details(findings: Iterable[Finding]) -> list[str]:
+    """The table of those findings that have details."""
+    detailed = [finding.details for finding in findings if finding.details]
+    return ["", *table(list(detailed[0]), [list(cells.values()) for cells in detailed])] if detailed else []
+
+
+def table(head: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return lines + ["| " + " | ".join(map(escape, row)) + " |" for row in cells]
 
 
 def _cut(body: list[str], limit: int) -> list[str]:

@@ -51,7 +51,10 @@ def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
             yield f'  to declare it, add to "expected" in [tool.artisan]: {entry.remedy}', ""
     if len(told) > _SHOWN:
         yield f"and {len(told) - _SHOWN} reasons more, in the report files", "red"
-    for entry in grouped(verdict.warnings):
+    warnings = grouped(verdict.warnings)
+    for entry in warnings[:_SHOWN]:
         yield f"warning {entry.text}", "yellow"
+    if len(warnings) > _SHOWN:
+        yield f"and {len(warnings) - _SHOWN} warnings more, in the report files", "yellow"
     for note in notes(verdict):
         yield note, ""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pytest_artisan.verdict.decide import DECLARABLE, GateVerdict, Verdict, declaration
 from pytest_artisan.verdict.judge import Code, Reason, describe, judge, reach
 
+# Of a cell in the table.
+_WIDEST = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -49,9 +52,12 @@ def key_measurement(gate: GateVerdict) -> str:
         declared = f", {gate.declared} declared otherwise" if gate.declared else ""
         return f"{gate.passed} of {gate.planned} passed{declared}"
     worst = next((m for m in gate.measurements if any(judge(m))), gate.measurements[0])
-    extent = reach(worst)
-    others = len(gate.measurements) - 1
-    return f"{describe(worst)}{'; ' + extent if extent else ''}{f' (+{others} more)' if others else ''}"
+    others, extent = len(gate.measurements) - 1, reach(worst)
+    shown = describe(worst)
+    if len(shown) > _WIDEST and worst.value is None:
+        # One of the reasons has the cause, whole.
+        shown = f"{worst.name}: no data"
+    return f"{shown}{'; ' + extent if extent else ''}{f' (+{others} more)' if others else ''}"
 
 
 def rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:

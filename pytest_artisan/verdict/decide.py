@@ -152,7 +152,7 @@ def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdic
         no_evidence=excused,
         gates=gates,
         reasons=tuple(blocking),
-        warnings=(*(r for r in reasons if not _blocks(r, binding)), *_unused(case)),
+        warnings=(*(r for r in reasons if not _blocks(r, binding)), *_remarks(gates), *_unused(case)),
         left_out=requirements.left_out,
         withheld=plan.withheld,
         counts=_counts(case, gates),
@@ -241,13 +241,23 @@ def _result_reasons(case: _Case, gate: str, result: ItemResult) -> list[Reason]:
         for measurement in result.measurements
         for code, state, text in judge(measurement)
     ]
-    reasons += [
-        Reason(Code.FINDING, State.NO_GO, f"{f.tool} {f.rule}: {f.message}", gate, result.nodeid, "", f.path, f.line)
-        for f in result.findings
-    ]
-    if result.outcome is Outcome.PASSED or (result.outcome is Outcome.FAILED and result.by_limit and reasons):
+    reasons += [_of_finding(finding, State.NO_GO, gate, result.nodeid) for finding in result.findings if finding.blocks]
+    # What an item measured says more than that it failed, or gave up, for it.
+    told = reasons and (result.by_limit if result.outcome is Outcome.FAILED else result.outcome is Outcome.SKIPPED)
+    if result.outcome is Outcome.PASSED or told:
         return reasons
     return reasons + _outcome_reasons(case, gate, result)
+
+
+def _of_finding(finding: Finding, state: State, gate: str, nodeid: str) -> Reason:
+    text = f"{finding.tool} {finding.rule}: {finding.message}"
+    return Reason(Code.FINDING, state, text, gate, nodeid, "", finding.path, finding.line)
+
+
+def _remarks(gates: Iterable[GateVerdict]) -> Iterator[Reason]:
+    """What was found and does not block."""
+    for gate in gates:
+        yield from (_of_finding(f, State.GO, gate.name, "") for f in gate.findings if not f.blocks)
 
 
 _OUTCOMES = {

@@ -199,7 +199,10 @@ def _without_data(measurement: Measurement, cause: str) -> Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A located statement of a tool; `path` is relative to the project's root, line and column count from 1."""
+    """A located statement of a tool; `path` is relative to the project's root, line and column count from 1.
+
+    Where it does not block, it is a warning. `details` are the cells of a table of the gate's findings, by their head.
+    """
 
     tool: str
     rule: str
@@ -207,6 +210,8 @@ class Finding:
     path: str
     line: int
     column: int = 1
+    blocks: bool = True
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 class Outcome(StrEnum):

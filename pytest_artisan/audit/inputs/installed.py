@@ -3,79 +3,108 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import Distribution, distributions
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 
-from pytest_artisan.audit.inventory import Inventory, Pin, Unaudited
-from pytest_artisan.audit.matching import version_of
+from pytest_artisan.audit.inputs.ranges import applies
+from pytest_artisan.audit.inputs.written import ADDRESS, exact
+from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 ENVIRONMENT = "environment"
+_EGG = ".egg-info"
 
 
 def installed(root: Path) -> Inventory:
-    """All distributions, of one name the first that is found, as an import does; the project at `root` is no pin."""
-    pins: dict[str, Pin | Unaudited] = {}
-    requires: dict[str, tuple[str, ...]] = {}
+    """All distributions, of one name those of the first folder that has it, as an import does; the project at `root` is
+    no pin.
+
+    One folder has two of one name after an upgrade that failed; nobody can tell which of them an import gets.
+    """
+    from importlib.metadata import distributions
+
+    folders: dict[str, Path] = {}
+    found: dict[Pin | Unaudited, None] = {}
+    requires: dict[str, set[str]] = {}
     own = ("", "")
     for distribution in distributions():
-        stated, version = distribution.metadata["Name"], distribution.metadata["Version"]
-        if not stated or not version:
-            where = getattr(distribution, "_path", None)
-            name = f"metadata in {where.name if where else '?'}"
-            pins.setdefault(name, Unaudited(name, ENVIRONMENT, 1, "has no name or no version"))
+        path = _path(distribution)
+        name, version, needs = _stated(distribution, path)
+        if not name or not version:
+            found[Unaudited(f"metadata in {path.name}", ENVIRONMENT, 1, "has no name or no version")] = None
             continue
-        name = canonicalize_name(stated)
-        if name in pins or name == own[0]:
+        if folders.setdefault(name, path.parent) != path.parent:
             continue
+        requires.setdefault(name, set()).update(_needed(needs))
         address = _address(distribution)
-        if address is not None and _is_of(address, root):
+        if _is_source(path, root) or (address is not None and _is_of(address, root)):
             own = name, version
         elif address is not None:
-            pins[name] = Unaudited(name, ENVIRONMENT, 1, "comes from an address, not from the index")
+            found[Unaudited(name, ENVIRONMENT, 1, ADDRESS)] = None
         else:
-            pins[name] = Pin(name, _exact(version), ENVIRONMENT, 1)
-        requires[name] = tuple(sorted(_needed(distribution)))
-    ordered = [pins[name] for name in sorted(pins)]
-    return Inventory(
-        pins=tuple(one for one in ordered if isinstance(one, Pin)),
-        unaudited=tuple(one for one in ordered if isinstance(one, Unaudited)),
-        requires={name: tuple(n for n in needed if n in requires) for name, needed in requires.items()},
-        root=own,
+            found[Pin(name, version, ENVIRONMENT, 1)] = None
+    return Inventory.of(
+        sorted(found, key=lambda one: (one.name, str(one))),
+        {name: tuple(sorted(needed & requires.keys())) for name, needed in requires.items()},
+        own,
     )
 
 
-def _exact(version: str) -> str:
-    parsed = version_of(version)
-    return version if parsed is None else str(parsed)
+def _path(distribution: Distribution) -> Path:
+    """Where its metadata are; one that another kind of finder gives has no such place."""
+    return Path(str(getattr(distribution, "_path", "?")))
+
+
+def _stated(distribution: Distribution, path: Path) -> tuple[str, str, list[str]]:
+    """Its canonical name, its version and what it needs; "" for what can not be read or is no name."""
+    try:
+        metadata = distribution.metadata
+        name, version = (next(iter(metadata.get_all(key, [])), "") for key in ("Name", "Version"))
+        needs = metadata.get_all("Requires-Dist", [])
+        # Only the old form has them in a file of their own; to ask each would read all metadata twice.
+        if path.suffix == _EGG:
+            needs = distribution.requires or []
+        return canonicalize_name(name, validate=True), exact(version, ENVIRONMENT), needs
+    except (InvalidName, NoAudit, OSError, ValueError):
+        return "", "", []
 
 
 def _address(distribution: Distribution) -> str | None:
     """Where it was installed from, if not from an index (PEP 610); "" where that can not be read."""
-    text = distribution.read_text("direct_url.json")
-    if text is None:
-        return None
     try:
-        return str(json.loads(text)["url"])
-    except (ValueError, KeyError, TypeError):
+        text = distribution.read_text("direct_url.json")
+        return None if text is None else str(json.loads(text)["url"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
+def _is_source(path: Path, root: Path) -> bool:
+    """Whether a build left it in the project's own source, where `python -m pytest` finds it as well."""
+    return path.suffix == _EGG and path.parent.resolve() in (root.resolve(), (root / "src").resolve())
+
+
 def _is_of(address: str, root: Path) -> bool:
-    parts = urlsplit(address)
-    return parts.scheme == "file" and Path(unquote(parts.path)).resolve() == root.resolve()
+    try:
+        parts = urlsplit(address)
+        return parts.scheme == "file" and Path(unquote(parts.path)).resolve() == root.resolve()
+    except ValueError:
+        return False
 
 
-def _needed(distribution: Distribution) -> set[str]:
+def _needed(texts: Iterable[str]) -> set[str]:
     found = set[str]()
-    for text in distribution.requires or ():
+    for text in texts:
         try:
             requirement = Requirement(text)
-        except InvalidRequirement:
+            if applies(requirement.marker, text):
+                found.add(canonicalize_name(requirement.name))
+        except (InvalidRequirement, NoAudit):
             continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            found.add(canonicalize_name(requirement.name))
     return found

@@ -2,88 +2,130 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from packaging.specifiers import SpecifierSet
+from packaging.utils import InvalidName, canonicalize_name
 
+from pytest_artisan.audit.inputs.ranges import applies, is_exact, pin_of
+from pytest_artisan.audit.inputs.written import ADDRESS, checked, on_disk, place, read_toml
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
-from pytest_artisan.audit.matching import version_of
 
-# All that may hold a password: an address is never repeated.
-_ADDRESS = "comes from an address, not from the index"
+_DEEPEST = 100  # pip would end at Python's own limit
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 def requirements(root: Path, file: str) -> Inventory:
-    """The pins of a file and of those that it names. Raises NoAudit where one of them can not be read as a whole."""
-    from pip_requirements_parser import InstallationError, RequirementsFile
+    """The pins of a file and of those that it names. Raises NoAudit where one of them can not be read as a whole.
 
-    path = root / file
-    _check_nesting(path, ())
-    try:
-        parsed = RequirementsFile.from_file(str(path), include_nested=True)
-    except (InstallationError, OSError, ValueError, RecursionError) as error:
-        raise NoAudit(f"{file}: can not be read: {type(error).__name__}") from None
-    for line in parsed.invalid_lines:
-        raise NoAudit(f"{_place(root, line.filename)}:{line.line_number}: is no requirement")
-    constraints = {canonicalize_name(r.name): r for r in parsed.requirements if r.is_constraint and r.name}
-    wanted = [r for r in parsed.requirements if not r.is_constraint and _applies(r)]
-    found = [_one(root, requirement, constraints) for requirement in wanted]
-    return Inventory(
-        pins=tuple(one for one in found if isinstance(one, Pin)),
-        unaudited=tuple(one for one in found if isinstance(one, Unaudited)),
+    A line without an exact version has the one that constraints name, or else other lines about the same package.
+    """
+    lines = [one for one in _Reading(root).lines(root / file) if applies(one.marker, _where(root, one))]
+    wanted = [one for one in lines if not one.is_constraint]
+    constraints = _by_name(one for one in lines if one.is_constraint)
+    pinned = _by_name(one for one in wanted if one.link is None and is_exact(one.req.specifier))
+    return Inventory.of(_one(root, one, constraints, pinned) for one in wanted)
+
+
+class _Reading:
+    """One reading of a file and all that it names, each once as requirements and once as constraints."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: set[tuple[Path, bool]] = set()
+
+    def lines(self, path: Path, is_constraint: bool = False, above: tuple[Path, ...] = ()) -> Iterator[Any]:
+        file = place(self._root, path)
+        here = on_disk(path, file).resolve()
+        if here in above:
+            raise NoAudit(f"{file}: names itself")
+        if len(above) > _DEEPEST:
+            raise NoAudit(f"{file}: is named by more than {_DEEPEST} files, one through the other")
+        if (here, is_constraint) in self._read:
+            return
+        self._read.add((here, is_constraint))
+        for line in _parsed(path, file, is_constraint):
+            options = getattr(line, "options", None)
+            if options is None:
+                yield line
+                continue
+            for name, constrains in _named(options, f"{file}:{line.line_number}"):
+                yield from self.lines(path.parent / name, constrains, (*above, here))
+
+
+def _parsed(path: Path, file: str, is_constraint: bool) -> list[Any]:
+    """Its requirements, and its lines of options. The parser passes over what it can not read; here that is an error."""
+    from pip_requirements_parser import (
+        CommentRequirementLine,
+        InstallationError,
+        InvalidRequirementLine,
+        RequirementsFile,
     )
 
-
-def _check_nesting(path: Path, above: tuple[Path, ...]) -> None:
-    """Whether every file is there and none names itself, which the parser would not tell of."""
-    from pip_requirements_parser import RequirementsFile
-
-    if path.resolve() in above:
-        raise NoAudit(f"{path.name}: names itself")
-    if not path.is_file():
-        raise NoAudit(f"{path.name}: does not exist")
     try:
-        parsed = RequirementsFile.from_file(str(path), include_nested=False)
-    except (OSError, ValueError) as error:
-        raise NoAudit(f"{path.name}: can not be read: {type(error).__name__}") from None
-    for nested in _nested(parsed):
-        _check_nesting(path.parent / nested, (*above, path.resolve()))
+        parsed = list(RequirementsFile.parse(str(path), is_constraint=is_constraint))
+    except (UnicodeError, LookupError):
+        raise NoAudit(f"{file}: is not UTF-8, nor of an encoding that it names") from None
+    except (InstallationError, OSError, ValueError) as error:
+        raise NoAudit(f"{file}: can not be read: {type(error).__name__}") from None
+    for line in parsed:
+        if isinstance(line, InvalidRequirementLine):
+            raise NoAudit(f"{file}:{line.line_number}: is no requirement")
+    return [line for line in parsed if not isinstance(line, CommentRequirementLine)]
 
 
-def _nested(parsed: Any) -> Iterator[str]:
-    for line in parsed.options:
-        for kind in ("requirements", "constraints"):
-            yield from line.options.get(kind) or ()
+def _named(options: Mapping[str, Any], where: str) -> list[tuple[str, bool]]:
+    """The file that a line of options names, if any, and whether it holds constraints."""
+    named = [
+        (name, kind == "constraints") for kind in ("requirements", "constraints") for name in options.get(kind, ())
+    ]
+    if len(named) > 1:
+        raise NoAudit(f"{where}: names more than one file, of which pip reads the first; write a line for each")
+    for name, _ in named:
+        if ":/" in name or _SCHEME.match(name):
+            raise NoAudit(f"{where}: names a file by an address, which is not fetched")
+    return named
 
 
-def _applies(requirement: Any) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+def _where(root: Path, line: Any) -> str:
+    return f"{place(root, line.filename)}:{line.line_number}"
 
 
-def _one(root: Path, requirement: Any, constraints: Mapping[Any, Any]) -> Pin | Unaudited:
-    line = requirement.requirement_line
-    file, number = _place(root, line.filename), line.line_number
-    name = canonicalize_name(requirement.name) if requirement.name else f"line {number}"
-    if requirement.link is not None or requirement.req is None or requirement.req.url:
-        return Unaudited(name, file, number, _ADDRESS)
-    for one in (requirement, constraints.get(name)):
-        version = None if one is None or one.req is None else _version(one.req.specifier)
-        if version is not None:
-            return Pin(name, version, file, number, tuple(requirement.hash_options))
-    return Unaudited(name, file, number, "has no exact version")
+def _by_name(lines: Iterable[Any]) -> dict[str, list[Any]]:
+    found = defaultdict[str, list[Any]](list)
+    for line in lines:
+        found[canonicalize_name(line.name or "")].append(line)
+    return found
 
 
-def _version(specifier: Any) -> str | None:
-    """The one version that a range allows, or None: `==1.*` is no such range."""
-    exact = [s.version for s in specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
-    if not exact:
-        return None
-    version = version_of(exact[0])
-    return exact[0] if version is None else str(version)
+def _one(
+    root: Path, line: Any, constraints: Mapping[str, Sequence[Any]], pinned: Mapping[str, Sequence[Any]]
+) -> Pin | Unaudited:
+    file, number, name = place(root, line.filename), line.line_number, _name(root, line)
+    counting = [line, *constraints.get(name, ())]
+    if any(one.link is not None for one in counting):
+        return Unaudited(name, file, number, ADDRESS)
+    if not is_exact(_ranges(counting)):
+        counting += pinned.get(name, ())
+    hashes = checked((text for one in counting for text in one.hash_options), f"{file}:{number}")
+    return pin_of(name, _ranges(counting), file, number, hashes)
 
 
-def _place(root: Path, path: str) -> str:
-    return Path(os.path.relpath(path, root)).as_posix()
+def _name(root: Path, line: Any) -> str:
+    """By what people know it: a project on disk is asked for its name, as pip takes it from where it runs."""
+    if line.name:
+        return canonicalize_name(line.name)
+    if not _SCHEME.match(line.link.url):
+        with suppress(NoAudit, KeyError, TypeError, InvalidName):
+            stated = read_toml(root, f"{line.link.url}/pyproject.toml").tables["project"]["name"]
+            return canonicalize_name(stated, validate=True)
+    return f"line {line.line_number}"
+
+
+def _ranges(lines: Iterable[Any]) -> SpecifierSet:
+    return SpecifierSet(specifier for line in lines for specifier in line.req.specifier)

@@ -1,4 +1,4 @@
-"""What `artisan audit` does: the gate's audit and judgement, outside of a session."""
+"""What `artisan audit` and `artisan sbom` do: the gate's audit and judgement, outside of a session."""
 
 from __future__ import annotations
 
@@ -9,93 +9,120 @@ from typing import Any
 
 import msgspec
 
-from pytest_artisan.audit.audit import Audit, Vulnerability
-from pytest_artisan.audit.inventory import NoAudit, Pin
+from pytest_artisan.audit.audit import Audit, Dependency, Vulnerability
+from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.snapshot import import_records
-from pytest_artisan.audit.waivers import Waiver
-from pytest_artisan.gates.auditing.evidence import audit_of, of_audit, told
+from pytest_artisan.gates.auditing.components import bill_of
+from pytest_artisan.gates.auditing.evidence import listed, of_review, review_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
-from pytest_artisan.reports.markdown import escape
+from pytest_artisan.reports.machine import sarif_of, sarif_result
+from pytest_artisan.reports.markdown import table as markdown_table
 from pytest_artisan.settings import SettingsError, one_line
+from pytest_artisan.verdict.evidence import Finding
 from pytest_artisan.verdict.judge import State, judge
 
 _HEAD = ("package", "installed", "advisory", "severity", "from", "fixed in", "waiver")
 
 
-def import_into(sources: Sequence[Path], into: Path, now: datetime) -> None:
-    """Import, and print what of, and what of it nobody can read. Raises SettingsError."""
+def import_into(sources: Sequence[Path], into: Path, now: datetime) -> str:
+    """Import; what was, and what of it nobody can read, a line each. Raises SettingsError."""
     try:
         done = import_records(sources, into, now)
     except NoAudit as error:
         raise SettingsError(str(error)) from None
-    for bad in done.malformed:
-        print(one_line(f"{bad.id}: can not be read: {bad.why}"))
-    for id_, texts in done.unplaced.items():
-        print(one_line(f"{id_}: names {', '.join(map(repr, texts))}, which is no version"))
+    lines = [f"{bad.id}: can not be read: {bad.why}" for bad in done.malformed]
+    lines += [
+        f"{id_}: names {', '.join(map(repr, texts))}, which is no version" for id_, texts in done.unplaced.items()
+    ]
     manifest = done.manifest
-    print(
-        f"{into}: {manifest.records} records, the newest of {manifest.modified:%Y-%m-%d}, sha256:{manifest.digest[:12]}"
-    )
+    newest = f"{manifest.modified:%Y-%m-%d}"
+    lines.append(f"{into}: {manifest.records} records, the newest of {newest}, sha256:{manifest.digest[:12]}")
+    return "\n".join(map(one_line, lines))
 
 
-def audit_files(project: Project, table: Security, form: str, now: datetime) -> State:
-    """Audit, and print what is known as `form` has it."""
+def audit_files(project: Project, table: Security, form: str, now: datetime) -> tuple[State, str]:
+    """Audit; the state, and what is known as `form` has it."""
     try:
-        audited, waivers = audit_of(project, table, now)
+        review = review_of(project, table, now)
     except NoEvidence as error:
-        reasons = [str(error)]
-        print(_json(State.NO_EVIDENCE, reasons, None) if form == "json" else f"NO-EVIDENCE {one_line(str(error))}")
-        return State.NO_EVIDENCE
-    evidence = of_audit(audited, waivers, table, now.date())
-    state, reasons = state_of(evidence), _reasons(evidence)
+        return State.NO_EVIDENCE, _nothing(str(error), form)
+    evidence = of_review(review, table, now.date())
     match form:
         case "json":
-            print(_json(state, reasons, audited))
+            text = _json(state_of(evidence), _reasons(evidence), review.audited)
         case "md":
-            print(_markdown(audited))
+            text = "\n".join(markdown_table(_HEAD, [list(f.details.values()) for f in evidence.findings if f.details]))
+        case "sarif":
+            text = sarif_of(map(sarif_result, evidence.findings))
         case _:
-            print("\n".join(_text(audited, reasons, state, [w for w in waivers if w.expires_soon(now.date())])))
-    return state
+            text = "\n".join(map(one_line, _text(evidence, review.audited)))
+    return state_of(evidence), text
+
+
+def sbom_of_files(project: Project, table: Security, now: datetime) -> str:
+    """The SBOM's text; with the vulnerabilities where a source of advisories is named. Raises NoEvidence."""
+    is_named = table.snapshot or table.osv_url or table.pip_audit
+    review = review_of(project, table, now) if is_named else listed(project, table, now)
+    return bill_of(project, review, table, now)
+
+
+def _nothing(cause: str, form: str) -> str:
+    """What is said where nothing is known; a log of SARIF without a result would read as a clean one."""
+    match form:
+        case "json":
+            return _json(State.NO_EVIDENCE, [cause], None)
+        case "sarif":
+            return sarif_of([sarif_result(Finding("audit", "no-evidence", cause, "pyproject.toml", 1))])
+        case _:
+            return f"NO-EVIDENCE {one_line(cause)}"
 
 
 def _reasons(evidence: CheckEvidence) -> list[str]:
     reasons = [text for measurement in evidence.measurements for _, _, text in judge(measurement)]
-    return reasons + [f"{f.path}:{f.line}: {f.rule}: {f.message}" for f in evidence.findings]
+    return reasons + [_line(finding) for finding in evidence.findings if finding.blocks]
 
 
-def _text(audited: Audit, reasons: Sequence[str], state: State, ending: Sequence[Waiver]) -> list[str]:
+def _line(finding: Finding) -> str:
+    return f"{finding.path}:{finding.line}: {finding.rule}: {finding.message}"
+
+
+def _text(evidence: CheckEvidence, audited: Audit) -> list[str]:
+    """What does not block, then what does, each with what it is called, then the answer."""
     lines = [f"{len(audited.dependencies)} releases by {', '.join(audited.origins)}"]
-    for pin, found in audited.vulnerabilities():
-        lines.append(
-            f"{pin.file}:{pin.line}: {found.id}: {told(pin, found)}" + (f"; {found.pardon}" if found.pardon else "")
-        )
-    lines = [line for line in lines if line not in reasons]
-    lines += [f"warning {waiver.name} expires on {waiver.expires}" for waiver in ending]
-    answer = state.replace("_", "-")
-    return [one_line(line) for line in [*lines, *(f"{answer} {reason}" for reason in reasons), answer]]
+    lines += [f"warning {_line(finding)}" for finding in evidence.findings if not finding.blocks]
+    for measurement in evidence.measurements:
+        lines += [f"{_word(state)} {text}" for _, state, text in judge(measurement)]
+    lines += [f"{_word(State.NO_GO)} {_line(finding)}" for finding in evidence.findings if finding.blocks]
+    return [*lines, _word(state_of(evidence))]
+
+
+def _word(state: State) -> str:
+    return state.replace("_", "-")
 
 
 def _json(state: State, reasons: Sequence[str], audited: Audit | None) -> str:
-    shown: dict[str, Any] = {"state": state, "reasons": reasons}
+    shown: dict[str, Any] = {"state": state, "reasons": reasons, "dependencies": []}
     if audited is not None:
         shown["sources"] = audited.origins
-        shown["dependencies"] = [
-            {
-                "name": d.pin.name,
-                "version": d.pin.version,
-                "file": d.pin.file,
-                "line": d.pin.line,
-                "findings": [_finding(v) for v in d.vulnerabilities],
-                "undecided": [msgspec.to_builtins(one) for one in d.undecided],
-            }
-            for d in audited.dependencies
-        ]
+        shown["dependencies"] = [_dependency(dependency) for dependency in audited.dependencies]
         shown["unaudited"] = [msgspec.to_builtins(one) for one in audited.unaudited]
     return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
-def _finding(found: Vulnerability) -> dict[str, Any]:
+def _dependency(dependency: Dependency) -> dict[str, Any]:
+    pin = dependency.pin
+    return {
+        "name": pin.name,
+        "version": pin.version,
+        "file": pin.file,
+        "line": pin.line,
+        "findings": [_found(v) for v in dependency.vulnerabilities],
+        "undecided": [msgspec.to_builtins(one) for one in dependency.undecided],
+    }
+
+
+def _found(found: Vulnerability) -> dict[str, Any]:
     return {
         "id": found.id,
         "aliases": found.aliases,
@@ -107,16 +134,3 @@ def _finding(found: Vulnerability) -> dict[str, Any]:
         "fixed_in": found.fixed_in,
         "waiver": found.pardon or None,
     }
-
-
-def _markdown(audited: Audit) -> str:
-    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(pin, found) for pin, found in audited.vulnerabilities())]
-    return "\n".join(
-        "| " + " | ".join(cell if n == 1 else escape(cell) for cell in row) + " |" for n, row in enumerate(rows)
-    )
-
-
-def _row(pin: Pin, found: Vulnerability) -> tuple[str, ...]:
-    rating = found.rating
-    severity = rating.severity.value if rating.score is None else f"{rating.severity.value} {rating.score:g}"
-    return pin.name, pin.version, found.id, severity, rating.origin, found.fixed_in or "-", found.pardon or "-"

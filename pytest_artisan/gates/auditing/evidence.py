@@ -2,86 +2,179 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
-from pytest_artisan.audit.audit import Audit, Vulnerability, audit
+from packaging.utils import NormalizedName, canonicalize_name
+
+from pytest_artisan.audit.audit import Audit, Dependency, Pardon, Vulnerability, audit
 from pytest_artisan.audit.inputs import inventory_of
 from pytest_artisan.audit.inputs.installed import ENVIRONMENT
-from pytest_artisan.audit.inventory import NoAudit, Pin
+from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin
 from pytest_artisan.audit.kev import read_kev
 from pytest_artisan.audit.severity import Severity
-from pytest_artisan.audit.snapshot import Snapshot
+from pytest_artisan.audit.source import Reader, Source
 from pytest_artisan.audit.vex import read_vex
-from pytest_artisan.audit.waivers import Waiver, read_waivers
+from pytest_artisan.audit.waivers import Waiver, ends_soon, read_waivers, term_faults
+from pytest_artisan.gates.auditing.places import Places, places_of
+from pytest_artisan.gates.auditing.sources import sources_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
-from pytest_artisan.gates.tables import Security
+from pytest_artisan.gates.tables import Allowance, Security
 from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.evidence import Finding, Measurement, measured
 
 _TOOL = "audit"
 _NAMED = 5  # in one line
+_HOW = (
+    "to have evidence, name a snapshot (artisan audit import makes one; --snapshot) or a service (osv_url; --osv-url)"
+)
 
 
-def audit_of(project: Project, table: Security, now: datetime) -> tuple[Audit, tuple[Waiver, ...]]:
-    """The audit, and all waivers, in force or not. Raises NoEvidence."""
-    root = project.root
+@dataclass(frozen=True, slots=True)
+class Review:
+    """An audit of an inventory, and all waivers that somebody has to answer for, in force or not."""
+
+    audited: Audit
+    inventory: Inventory
+    waivers: tuple[Waiver, ...]
+
+
+def review_of(project: Project, table: Security, now: datetime) -> Review:
+    """What is known of a project, or of what a change adds to its base. Raises NoEvidence."""
     try:
-        if table.snapshot is None:
-            raise NoAudit("no snapshot of advisories is named; artisan audit import makes one")
-        source = Snapshot(
-            root / table.snapshot, max_age=timedelta(days=table.snapshot_days), floor=table.snapshot_floor, now=now
-        )
-        waivers = () if table.waivers is None else read_waivers(root / table.waivers, table.waivers)
-        in_force = [waiver for waiver in waivers if not any(waiver.faults(now.date()))]
-        stated = [statement for name in table.vex for statement in read_vex(root / name, name)]
-        exploited = frozenset[str]() if table.kev is None else read_kev(root / table.kev, table.kev)
-        inventory = inventory_of(root, table.files)
-        return audit(inventory, [source], exploited=exploited, pardons=[*in_force, *stated]), waivers
+        with places_of(project) as places:
+            return _reviewed(project, places, table, now)
     except (NoAudit, SettingsError) as error:
         raise NoEvidence(str(error)) from None
 
 
-def of_audit(audited: Audit, waivers: Iterable[Waiver], table: Security, today: date) -> CheckEvidence:
-    """What an audit shows against the table's limits."""
-    counted = [(pin, v) for pin, v in audited.vulnerabilities() if v.counts]
+def listed(project: Project, table: Security, now: datetime) -> Review:
+    """What is installed, and nothing of what is known of it. Raises NoEvidence, also for what nobody can name exactly."""
+    try:
+        inventory = inventory_of(project.root, table.files)
+    except (NoAudit, SettingsError) as error:
+        raise NoEvidence(str(error)) from None
+    audited = Audit((), tuple(map(Dependency, inventory.pins)), inventory.unaudited)
+    whole = _complete(audited, _allowed(table, now.date()))
+    if whole.value is None:
+        raise NoEvidence(whole.no_data)
+    return Review(audited, inventory, ())
+
+
+def _reviewed(project: Project, places: Places, table: Security, now: datetime) -> Review:
+    waivers = () if table.waivers is None else read_waivers(places.decision(table.waivers), table.waivers)
+    pardons = [waiver for waiver in waivers if not any(waiver.faults(now.date()))]
+    stated = read_vex((places.decision(name), name) for name in table.vex)
+    exploited = frozenset[str]() if table.kev is None else read_kev(places.data(table.kev), table.kev)
+    inventory = inventory_of(places.root, _files(project, table))
+    try:
+        sources = list(sources_of(places, table, now))
+        audited = _compared(places, inventory, table, sources, exploited, [*pardons, *stated])
+        readers = (source for source in sources if isinstance(source, Reader))
+        more = [left for reader in readers for left in reader.disagreements(inventory, places.root)]
+    except NoAudit as error:
+        raise NoEvidence(f"{error}; {_HOW}" if inventory.pins else str(error)) from None
+    audited = replace(audited, unaudited=(*audited.unaudited, *more))
+    return Review(audited, inventory, _answered_for(project, waivers))
+
+
+def _compared(
+    places: Places,
+    inventory: Inventory,
+    table: Security,
+    sources: Sequence[Source],
+    exploited: frozenset[str],
+    pardons: Sequence[Pardon],
+) -> Audit:
+    audited = audit(inventory, sources, exploited=exploited, pardons=pardons)
+    # What was installed when the base was made, nobody knows any more.
+    before = [file for file in table.files if file != ENVIRONMENT and places.base and (places.base / file).exists()]
+    if places.base is None or not before:
+        return audited
+    known = inventory_of(places.base, before)
+    return audited.without(audit(known, sources)) if known.pins else audited
+
+
+def _files(project: Project, table: Security) -> tuple[str, ...]:
+    """What is audited; a change may add a file, and leave one out that is gone."""
+    if project.base is None:
+        return table.files
+    changed: tuple[str, ...] = getattr(project.base.changed, "files", ())
+    there = (file for file in table.files if file in changed or (project.root / file).exists())
+    return tuple(dict.fromkeys((*changed, *there)))
+
+
+def _answered_for(project: Project, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
+    """The waivers that a change leaves as they are: one that it takes away with its cause is no longer needed."""
+    if project.base is None:
+        return waivers
+    name: str | None = getattr(project.base.changed, "waivers", None)
+    kept = read_waivers(project.root / name, name) if name is not None and (project.root / name).exists() else ()
+    names = {(waiver.advisory, waiver.package, waiver.versions) for waiver in kept}
+    return tuple(waiver for waiver in waivers if (waiver.advisory, waiver.package, waiver.versions) in names)
+
+
+def of_review(review: Review, table: Security, today: date) -> CheckEvidence:
+    """What a review shows against the table's limits; what is no reason to stop is a finding that does not block."""
+    audited = review.audited
+    allowed = _allowed(table, today)
+    measurements = [_complete(audited, allowed)]
+    blocking: set[tuple[Pin, str]] = set()
+    for name, (limit, is_such) in _limits(table).items():
+        found = [(pin, v.id) for pin, v in audited.vulnerabilities() if is_such(v)]
+        measurements.append(measured(name, len(found), unit="count", at_most=limit, n=len(audited.dependencies)))
+        if len(found) > limit:
+            blocking |= set(found)
+    faults = [*_waiver_faults(review, today), *_allowance_faults(audited, table, today)]
+    measurements.append(measured("waivers out of order", len(faults), unit="count", at_most=0))
+    found_of = (vulnerability_finding(pin, v, blocks=(pin, v.id) in blocking) for pin, v in audited.vulnerabilities())
+    return CheckEvidence(tuple(measurements), (*found_of, *faults, *_remarks(review, allowed, today)))
+
+
+def _allowed(table: Security, today: date) -> dict[NormalizedName, Allowance]:
+    return {canonicalize_name(a.name): a for a in table.unaudited if not any(term_faults(a.expires, today))}
+
+
+def _limits(table: Security) -> dict[str, tuple[int, Callable[[Vulnerability], bool]]]:
+    """How many there may be of what. What is used in attacks, or was made for them, no waiver and no base excuses."""
     limits: dict[str, tuple[int, Callable[[Vulnerability], bool]]] = {
-        "critical": (table.critical, lambda v: v.rating.severity is Severity.CRITICAL),
+        "critical": (table.critical, lambda v: v.counts and v.rating.severity is Severity.CRITICAL),
         "known exploited": (table.known_exploited, lambda v: v.is_exploited),
         "malware": (table.malware, lambda v: v.is_malware),
     }
     if table.unknown == "block":
-        limits["unrated"] = (0, lambda v: v.rating.severity is Severity.UNKNOWN)
-    n = len(audited.dependencies)
-    measurements = [_complete(audited)]
-    blocking: dict[tuple[Pin, Vulnerability], None] = {}
-    for name, (limit, is_such) in limits.items():
-        found = [(pin, v) for pin, v in counted if is_such(v)]
-        measurements.append(measured(name, len(found), unit="count", at_most=limit, n=n))
-        if len(found) > limit:
-            blocking |= dict.fromkeys(found)
-    faults = list(_waiver_findings(audited, waivers, today))
-    measurements.append(measured("waivers out of order", len(faults), unit="count", at_most=0))
-    return CheckEvidence(tuple(measurements), (*(_finding(pin, v) for pin, v in blocking), *faults))
+        limits["unrated"] = (0, lambda v: v.counts and v.rating.severity is Severity.UNKNOWN)
+    return limits
 
 
-def _complete(audited: Audit) -> Measurement:
+def _complete(audited: Audit, allowed: Container[str]) -> Measurement:
     """How much was audited, where that is all; else no number, and what is missing."""
-    n, left = len(audited.dependencies), [f"{one.name} {one.why}" for one in audited.unaudited]
-    left += [
-        f"{d.pin.name}: {one.id}: {one.why}" for d in audited.dependencies for one in d.undecided if not one.pardon
-    ]
-    whole = measured("releases audited", n, unit="count", equal_to=n + len(audited.unaudited), n=n)
+    n = len(audited.dependencies)
+    left = [f"{u.name} {u.why}" for u in audited.unaudited if canonicalize_name(u.name) not in allowed]
+    left += [f"{d.pin.name}: {u.id}: {u.why}" for d in audited.dependencies for u in d.undecided if not u.pardon]
+    whole = measured("releases audited", n, unit="count", at_least=1, n=n)
     if not left:
         return whole
     more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     return replace(whole, value=None, no_data=one_line("; ".join(left[:_NAMED]) + more))
 
 
-def _finding(pin: Pin, found: Vulnerability) -> Finding:
-    return Finding(_TOOL, found.id, one_line(told(pin, found)), *_place(pin.file, pin.line))
+def vulnerability_finding(pin: Pin, found: Vulnerability, *, blocks: bool) -> Finding:
+    """A vulnerability of a release, where it is pinned."""
+    rating = found.rating
+    score = "" if rating.score is None else f" {rating.score:g}"
+    details = {
+        "package": pin.name,
+        "installed": pin.version,
+        "advisory": found.id,
+        "severity": f"{rating.severity.value}{score}",
+        "from": rating.origin,
+        "fixed in": found.fixed_in or "-",
+        "waiver": found.pardon or ("known in the base" if found.is_known else "-"),
+    }
+    return _finding(found.id, told(pin, found), pin.file, pin.line, blocks=blocks, details=details)
 
 
 def told(pin: Pin, found: Vulnerability) -> str:
@@ -90,15 +183,46 @@ def told(pin: Pin, found: Vulnerability) -> str:
     score = "" if found.rating.score is None else f" {found.rating.score:g}"
     rated = f"{found.rating.severity.value}{score}, {found.rating.origin}"
     fix = f"go to {found.fixed_in}" if found.fixed_in else "no fix is known"
-    return f"{pin.name} {pin.version}: {'; '.join([*kinds, rated, fix])}"
+    excuse = [found.pardon] if found.pardon else ["known in the base"] if found.is_known else []
+    return f"{pin.name} {pin.version}: {'; '.join([*kinds, rated, fix, *excuse])}"
 
 
-def _waiver_findings(audited: Audit, waivers: Iterable[Waiver], today: date) -> Iterator[Finding]:
-    for waiver in waivers:
-        faults = list(waiver.faults(today)) or ([] if waiver in audited.used else ["waives nothing that is there"])
-        for fault in faults:
-            yield Finding(_TOOL, "waiver", one_line(f"{waiver.name} {fault}"), waiver.file, waiver.line)
+def _waiver_faults(review: Review, today: date) -> Iterator[Finding]:
+    for waiver in review.waivers:
+        unused = [] if waiver in review.audited.used else ["waives nothing that is there"]
+        for fault in list(waiver.faults(today)) or unused:
+            yield _finding("waiver", f"{waiver.name} {fault}", waiver.file, waiver.line)
 
 
-def _place(file: str, line: int) -> tuple[str, int]:
-    return ("pyproject.toml", 1) if file == ENVIRONMENT else (Path(file).as_posix(), line)
+def _allowance_faults(audited: Audit, table: Security, today: date) -> Iterator[Finding]:
+    there = {canonicalize_name(one.name) for one in audited.unaudited}
+    for allowance in table.unaudited:
+        unused = [] if canonicalize_name(allowance.name) in there else ["allows nothing that is there"]
+        for fault in list(term_faults(allowance.expires, today)) or unused:
+            yield _finding("unaudited", f"the entry for {allowance.name} {fault}", "pyproject.toml", 1)
+
+
+def _remarks(review: Review, allowed: Mapping[NormalizedName, Allowance], today: date) -> Iterator[Finding]:
+    """What somebody answers for, and what ends soon."""
+    for dependency in review.audited.dependencies:
+        pin = dependency.pin
+        for one in (one for one in dependency.undecided if one.pardon):
+            yield _finding(one.id, f"{pin.name}: {one.why}; {one.pardon}", pin.file, pin.line, blocks=False)
+    for left in review.audited.unaudited:
+        allowance = allowed.get(canonicalize_name(left.name))
+        if allowance is not None:
+            message = f"{left.name} {left.why}; allowed until {allowance.expires}: {allowance.reason}"
+            yield _finding("unaudited", message, left.file, left.line, blocks=False)
+    terms = [(w.name, w.expires, w.file, w.line) for w in review.waivers]
+    terms += [(f"the entry for {a.name}", a.expires, "pyproject.toml", 1) for a in allowed.values()]
+    for name, expires, file, line in terms:
+        if ends_soon(expires, today):
+            yield _finding("waiver", f"{name} expires on {expires}", file, line, blocks=False)
+
+
+def _finding(
+    rule: str, message: str, file: str, line: int, *, blocks: bool = True, details: Mapping[str, str] | None = None
+) -> Finding:
+    path, line = ("pyproject.toml", 1) if file == ENVIRONMENT else (Path(file).as_posix(), line)
+    cells = {head: one_line(cell) for head, cell in (details or {}).items()}
+    return Finding(_TOOL, rule, one_line(message), path, line, blocks=blocks, details=cells)

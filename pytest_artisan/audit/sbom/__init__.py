@@ -1,0 +1,1 @@
+"""The bill of a project's materials, as CycloneDX writes it."""

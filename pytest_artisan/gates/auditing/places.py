@@ -1,0 +1,41 @@
+"""Where an audit reads what: in the project, or, for a change, in the commit that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_artisan.gates.base import checked_out, is_tracked
+from pytest_artisan.gates.gate import NoEvidence, Project
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The project's `root`, and, where only what a change brings counts, the files of its `base`."""
+
+    root: Path
+    base: Path | None = None
+
+    def decision(self, name: str) -> Path:
+        """A file in which somebody lets something pass: the base's, as a change may not decide about itself."""
+        return (self.base or self.root) / name
+
+    def data(self, name: str) -> Path:
+        """A file that is fetched beside the project. Raises NoEvidence for one that the change itself brings along."""
+        if self.base is None or not (self.base / name).exists():
+            if self.base is not None and is_tracked(self.root, name):
+                raise NoEvidence(f"{name}: comes with the change, which may not say what is known of it")
+            return self.root / name
+        return self.base / name
+
+
+@contextmanager
+def places_of(project: Project) -> Iterator[Places]:
+    """The places of a project; the base's files last as long as the block. Raises NoEvidence."""
+    if project.base is None:
+        yield Places(project.root)
+        return
+    with checked_out(project.root, project.base.commit) as folder:
+        yield Places(project.root, folder)

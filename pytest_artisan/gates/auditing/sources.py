@@ -1,0 +1,49 @@
+"""The sources of advisories that a policy names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+
+from packaging.utils import canonicalize_name
+
+from pytest_artisan.audit.canaries import PUBLIC
+from pytest_artisan.audit.snapshot import Snapshot
+from pytest_artisan.audit.source import Canaries, Release, Source
+from pytest_artisan.gates import tools
+from pytest_artisan.gates.auditing.places import Places
+from pytest_artisan.gates.tables import CanaryTable, Security
+
+# Where nothing else is named: it knows all of the public databases.
+OSV_DEV = "https://api.osv.dev"
+# Where the world outside is reached by a proxy, or through certificates of one's own; what answers there is tried anyway.
+_NETWORK = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE")
+
+
+def sources_of(places: Places, table: Security, now: datetime) -> Iterator[Source]:
+    """All that the table names, else the public service. Raises NoAudit for a snapshot that can not be believed."""
+    if table.snapshot is not None:
+        age = timedelta(days=table.snapshot_days)
+        yield Snapshot(places.data(table.snapshot), max_age=age, floor=table.snapshot_floor, now=now)
+    canaries = None if table.canaries is None else _canaries(table.canaries)
+    if table.pip_audit:
+        from pytest_artisan.audit.pip_audit import PipAudit
+
+        run = partial(tools.run, extra={name: os.environ[name] for name in _NETWORK if name in os.environ})
+        own = canaries if table.osv_url else None
+        yield PipAudit(run, osv_url=table.osv_url, timeout_s=table.timeout_s, canaries=own)
+    if table.osv_url is not None or not (table.snapshot or table.pip_audit):
+        from pytest_artisan.audit.osv import OsvService
+
+        yield OsvService(table.osv_url or OSV_DEV, canaries=canaries or PUBLIC, timeout_s=table.timeout_s)
+
+
+def _canaries(table: CanaryTable) -> Canaries:
+    return Canaries(_release(table.critical), _release(table.clean), _release(table.malware))
+
+
+def _release(text: str) -> Release:
+    name, _, version = text.partition("==")
+    return canonicalize_name(name), version

@@ -76,7 +76,7 @@ def test_paths_that_a_plugin_changed_make_a_run_partial(project: Project) -> Non
 def test_a_release_goes_by_the_gates_that_its_policy_names(project: Project, policy: str, told: str) -> None:
     project.write("pyproject.toml", policy)
     project.tests("def test_one(): pass")
-    assert project.run().last_line == "GO"
+    assert project.run().last_line == "GO (local; no evidence: security)"
     run = project.plain("--artisan-gates", "--artisan-purpose=release")
     assert run.status == 4
     assert f"--artisan-purpose=release: {told} states no required gates" in run.err

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -185,6 +186,23 @@ def test_a_snapshot_that_is_too_old_too_small_or_untried_is_refused(imported: Pa
     import_records([written(imported.with_name("b.jsonl"), GROUND[0])], imported, NOW)
     with pytest.raises(NoAudit, match="no malware"):
         snapshot(imported)
+
+
+def test_imports_at_once_leave_one_whole_snapshot_at_all_times(imported: Path) -> None:
+    more = written(imported.with_name("more.jsonl"), *GROUND, *(record(f"PYSEC-9{n}", f"p{n}") for n in range(200)))
+    with ThreadPoolExecutor(4) as pool:
+        imports = [pool.submit(import_records, [more], imported, NOW) for _ in range(8)]
+        seen = {snapshot(imported).manifest.records for _ in range(40)}
+        assert {done.result().manifest.records for done in imports} == {202}
+
+    assert seen <= {2, 202}
+    assert snapshot(imported).manifest.records == 202
+    assert sorted(path.name for path in imported.parent.iterdir()) == [imported.name, "ground.jsonl", "more.jsonl"]
+
+
+def test_where_nothing_can_be_written_the_import_says_so(imported: Path) -> None:
+    with pytest.raises(NoAudit, match="can not be written: "):
+        import_records([imported.with_name("ground.jsonl")], imported / "below" / "a", NOW)
 
 
 @needs_data

@@ -266,7 +266,8 @@ def _audit(options: argparse.Namespace) -> int:
 
     policy = load_policy(project_root(Path.cwd()))
     table = _security(policy, options, "artisan audit")
-    state, text = audit_files(policy.project, table, options.format, datetime.now(UTC))
+    is_part = bool(options.files)
+    state, text = audit_files(policy.project, table, options.format, datetime.now(UTC), is_part=is_part)
     print(Masker(policy.environment.secrets.values()).text(text))
     return GO if state is State.GO else NO_GO
 
@@ -296,7 +297,7 @@ def _security(policy: Policy, options: argparse.Namespace, where: str) -> Securi
     table = msgspec.to_builtins(policy.tables["security"])
     if options.files:
         table["files"] = [os.path.abspath(f) if Path(f).exists() else f for f in options.files]
-    if options.snapshot or options.osv_url or options.pip_audit:
+    if options.snapshot is not None or options.osv_url is not None or options.pip_audit:
         table["snapshot"] = options.snapshot and os.path.abspath(options.snapshot)
         table |= {"osv_url": options.osv_url, "pip_audit": options.pip_audit}
     if getattr(options, "spec_version", None):

@@ -14,10 +14,10 @@ from pytest_artisan.context import context_of
 from pytest_artisan.gates.gate import Check, Gate, NoEvidence
 from pytest_artisan.gates.tables import session_limit
 from pytest_artisan.recorder import Recorder
+from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Purpose
-from pytest_artisan.verdict.evidence import no_evidence
+from pytest_artisan.verdict.evidence import BUILT_IN, no_evidence
 
-PREFIX = "artisan"
 DRILL = "artisan.drill"
 
 
@@ -39,15 +39,15 @@ class BuiltInItem(pytest.Item):
 
     @classmethod
     def create(cls, session: pytest.Session, *names: str, **attributes: Any) -> Any:
-        """An item with the id `artisan::<names>`."""
-        nodeid = "::".join((PREFIX, *names))
+        """An item whose id has these names."""
+        nodeid = "::".join((BUILT_IN, *names))
         return cls.from_parent(session, name="::".join(names), nodeid=nodeid, **attributes)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.config.rootpath / PREFIX, None, self.name
+        return self.config.rootpath / BUILT_IN, 0, self.name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, NoEvidence | pytest.fail.Exception):
+        if isinstance(excinfo.value, NoEvidence | SettingsError | pytest.fail.Exception):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

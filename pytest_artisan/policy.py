@@ -72,6 +72,7 @@ class Policy:
             "core": msgspec.to_builtins(self.core),
             "tables": {name: msgspec.to_builtins(table) for name, table in self.tables.items()},
             "environment": self.environment.env,
+            "compared": self._compared_with,
         }
         return hashlib.sha256(rfc8785.dumps(plain)).hexdigest()
 
@@ -100,10 +101,15 @@ class Policy:
             expected=tuple(Expected(e.outcome, e.why, e.item, e.reason) for e in self.core.expected),
             min_items={name: getattr(self.tables[name], "min_items", 1) for name in required},
             time_limits={name: limit for name in required if (limit := session_limit(self.tables[name])) is not None},
-            partial=(*selected, *partial),
+            partial=(*selected, *partial, *self._compared_with),
             left_out={name: reason for name, reason in left_out.items() if name not in planned},
             unconfigured={name: _unconfigured(self.gates[name]) for name in required},
         )
+
+    @property
+    def _compared_with(self) -> tuple[str, ...]:
+        base = self.project.base
+        return () if base is None else (f"only what is new since {base.commit[:12]}",)
 
     def _left_out(self, gate: Gate, planned: Iterable[str]) -> str | None:
         """Why a gate is not required, by the policy's own rule; None where it is."""

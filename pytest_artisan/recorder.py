@@ -99,9 +99,12 @@ class Recorder:
             self._problems += [(state, text) for _, state, text in judge(measurement)]
         found = tuple(findings)
         if found:
-            self._add(FINDINGS, found[:_FINDINGS_KEPT])
             told = (f"{f.path}:{f.line}:{f.column}: {f.tool} {f.rule} {f.message}" for f in found if f.blocks)
             self._problems += [(State.NO_GO, text) for text in told]
+            if len(found) > _FINDINGS_KEPT:
+                text = f"{len(found)} findings, of which {_FINDINGS_KEPT} are told"
+                found = (*found[:_FINDINGS_KEPT], replace(found[-1], rule="more", message=text, blocks=False, details={}))
+            self._add(FINDINGS, found)
 
     def progress(self, done: int, total: int) -> None:
         """Show how far a long item is, on a terminal; elsewhere nothing."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from osv_records import CRITICAL, GROUND, MEDIUM, record, written
@@ -13,7 +15,8 @@ from osv_records import CRITICAL, GROUND, MEDIUM, record, written
 from conftest import Project, Run
 from pytest_artisan.cli import main
 from pytest_artisan.gates.auditing.evidence import of_review, review_of
-from pytest_artisan.gates.gate import state_of
+from pytest_artisan.gates.base import checked_out, commit_of
+from pytest_artisan.gates.gate import NoEvidence, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.policy import compared, load_policy
 from pytest_artisan.verdict.judge import State, judge
@@ -24,10 +27,12 @@ RECORDS = (
     record("PYSEC-2", "old-flaw", "introduced 0", "fixed 2.0", vectors=[CRITICAL]),
     record("PYSEC-3", "new-flaw", "introduced 0", "fixed 2.0", vectors=[CRITICAL]),
     record("PYSEC-4", "unrated", "introduced 0"),
+    record("PYSEC-6", "pluggy", "introduced 0", vectors=[CRITICAL]),
     record("PYSEC-5", "attacked", "introduced 0", vectors=[MEDIUM], aliases=["CVE-2026-0005"]),
 )
 SETTINGS = 'files = ["requirements.txt"], snapshot = "advisories", snapshot_floor = 1'
 POLICY = f'required = ["unit", "security"]\nsecurity = {{ {SETTINGS} }}'
+ALLOWED = f'unaudited = [{{ name = "loose", reason = "r", expires = {TODAY + timedelta(days=30):%Y-%m-%d} }}]'
 WAIVED = POLICY.replace(SETTINGS, f'{SETTINGS}, waivers = "waivers.toml"')
 
 
@@ -51,6 +56,8 @@ class Repository:
         for name, text in files.items():
             if text is None:
                 (self.project.path / name).unlink()
+            elif text.startswith("-> "):
+                (self.project.path / name).symlink_to(text[3:])
             else:
                 self.project.write(name, text)
         self._git("add", "-A")
@@ -115,6 +122,25 @@ CASES: dict[str, tuple[dict[str, str | None], str, dict[str, str | None], str, s
         dict(OLD), POLICY, {"requirements.txt": None, "safe.txt": "clean==1\n"},
         POLICY.replace('["requirements.txt"]', '["safe.txt"]'), "",
     ),
+    "the environment is left out": (
+        {"a": "b"}, POLICY.replace('["requirements.txt"]', '["environment"]'), {"safe.txt": "clean==1\n"},
+        POLICY.replace('["requirements.txt"]', '["safe.txt"]'), f"PYSEC-6: pluggy {version('pluggy')}: critical 9.8",
+    ),
+    "an allowance taken away with its cause": (
+        {"requirements.txt": "clean==1\nloose\n"}, POLICY.replace(SETTINGS, f"{SETTINGS}, {ALLOWED}"),
+        {"requirements.txt": "clean==1\n"}, POLICY, "",
+    ),
+    "an allowance of its own": (
+        {"requirements.txt": "clean==1\n"}, POLICY, {"requirements.txt": "clean==1\nloose\n"},
+        POLICY.replace(SETTINGS, f"{SETTINGS}, {ALLOWED}"), "loose has no exact version",
+    ),
+    "a link in the base": (
+        {"requirements.txt": "old-flaw==1\n", "outside": "-> /etc/hostname", "inside": "-> ../other"}, POLICY,
+        dict(BOTH), POLICY, "PYSEC-3",
+    ),
+    "the base's files are not exported": (
+        {**OLD, ".gitattributes": "* export-ignore\npyproject.toml export-ignore\n"}, POLICY, {"a": "b"}, POLICY, "",
+    ),
     "attacked before": (
         {"requirements.txt": "attacked==1\n", "kev.json": '[{"cveID": "CVE-2026-0005"}]'},
         POLICY.replace(SETTINGS, f'{SETTINGS}, kev = "kev.json"'), {"a": "b"},
@@ -137,7 +163,8 @@ def test_only_what_is_new_counts_and_no_change_lets_itself_through(case: str, re
     reasons += [f"{f.rule}: {f.message}" for f in evidence.findings if f.blocks]
 
     assert policy.core.required == ("unit", "security")
-    assert state_of(evidence) is (State.NO_GO if told else State.GO), reasons
+    assert policy.digest != load_policy(repository.project.path).digest
+    assert (state_of(evidence) is State.GO) is (not told), reasons
     assert told in " ".join(reasons)
 
 
@@ -148,18 +175,72 @@ def test_what_the_base_has_as_well_is_shown(repository: Repository) -> None:
 
     known = "critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0; known in the base"
     assert f"warning security: requirements.txt:1: audit PYSEC-2: old-flaw 1: {known}" in run.out
-    assert run.last_line == "GO"
+    assert run.last_line.startswith("GO (partial: only what is new since ")
+    assert repository.judged("base", "--artisan-purpose=release").last_line == "NO-GO"
     assert repository.project.run().last_line == "NO-GO"
 
 
-def test_advisories_that_come_with_the_change_are_not_believed(repository: Repository) -> None:
+def in_the_index(folder: Path) -> None:
+    (folder / ".gitignore").write_text("records.jsonl\n")
+
+
+def behind_a_link(folder: Path) -> None:
+    (folder / "evil").mkdir()
+    (folder / "advisories").rename(folder / "evil" / "file")
+    (folder / "advisories").symlink_to("evil/file")
+    in_the_index(folder)
+
+
+def behind_a_link_that_is_ignored(folder: Path) -> None:
+    behind_a_link(folder)
+    (folder / ".gitignore").write_text("records.jsonl\n/advisories\n")
+
+
+def in_a_module(folder: Path) -> None:
+    (folder / "advisories").rename(folder / "file")
+    subprocess.run([GIT, "init", "-q", "advisories"], cwd=folder, check=True)
+    (folder / "file").rename(folder / "advisories" / "file")
+    in_the_index(folder)
+    git = [GIT, "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "add", "-A"], cwd=folder / "advisories", check=True)
+    subprocess.run([*git, "commit", "-qm", "a"], cwd=folder / "advisories", check=True)
+
+
+@pytest.mark.parametrize(
+    ("put", "name"),
+    [
+        (in_the_index, "advisories"),
+        (behind_a_link, "advisories"),
+        (behind_a_link_that_is_ignored, "advisories"),
+        (in_a_module, "advisories/file"),
+    ],
+)
+def test_advisories_that_come_with_the_change_are_not_believed(
+    put: Callable[[Path], None], name: str, repository: Repository
+) -> None:
+    policy = POLICY.replace('"advisories"', f'"{name}"')
+    repository.commit(OLD, policy)
+    repository.tag("base")
+    put(repository.project.path)
+    repository.commit(BOTH, policy)
+    project = compared(load_policy(repository.project.path), "base")
+    table = project.tables["security"]
+    assert isinstance(table, Security)
+
+    with pytest.raises(NoEvidence, match=f"{name}: comes with the change, which may not say what is known of it"):
+        review_of(project.project, table, TODAY)
+
+
+def test_without_an_index_nobody_can_tell_what_comes_with_the_change(repository: Repository) -> None:
     repository.commit(OLD)
     repository.tag("base")
-    repository.commit({**BOTH, ".gitignore": "records.jsonl\n"})
-    run = repository.judged("base", "--artisan-purpose=merge")
+    policy = compared(load_policy(repository.project.path), "base")
+    (repository.project.path / ".git" / "index").write_bytes(b"junk")
+    table = policy.tables["security"]
+    assert isinstance(table, Security)
 
-    assert "advisories: comes with the change, which may not say what is known of it" in run.told
-    assert run.last_line == "NO-GO"
+    with pytest.raises(NoEvidence, match="git --literal-pathspecs ls-files failed: "):
+        review_of(policy.project, table, TODAY)
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "--output=x", "", "HEAD:pyproject.toml"])
@@ -181,3 +262,20 @@ def test_workers_compare_with_the_same_base(repository: Repository) -> None:
     assert "audit PYSEC-3: new-flaw 1" in run.told
     assert "PYSEC-2" not in run.told
     assert run.last_line == "NO-GO"
+
+
+def test_a_project_may_be_a_folder_of_its_repository_and_may_be_new(repository: Repository) -> None:
+    root = repository.project.path
+    repository.project.write("svc/sub/a.txt", "a")
+    repository.commit(OLD)
+    commit = commit_of(root, "HEAD")
+
+    def files(folder: str, *names: str) -> set[str]:
+        (root / folder).mkdir(exist_ok=True)
+        with checked_out(root / folder, commit, *names) as tree:
+            return {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
+
+    assert files("svc") == {"sub/a.txt"}
+    assert files("svc", "sub/a.txt", "nowhere") == {"sub/a.txt"}
+    assert files(".", "requirements.txt", "nowhere") == {"requirements.txt"}
+    assert files("new") == set()

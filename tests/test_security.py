@@ -87,7 +87,6 @@ def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.Captu
         ("flawed==1.0\n", waiver(expires='2026-01-01'), "NO_GO", "expired on 2026-01-01"),
         ("flawed==1.0\n", waiver(reason=' '), "NO_GO", "has no reason"),
         ("clean==1\n", waiver(), "NO_GO", "waives nothing that is there"),
-        ("clean==1\n", "[[nonsense", "NO_EVIDENCE", "waivers.toml: "),
         ("stolen==1.0\n", waiver(advisory="MAL-4", package="stolen"), "NO_GO", "malware 1 > 0"),
         ("odd==2.0\n", waiver(advisory="PYSEC-5", package="odd", versions="*"), "GO", ""),
         ("mild==1.0\nclean\n", allowance("Clean"), "GO", ""),
@@ -100,7 +99,7 @@ def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.Captu
     ],
     ids=[
         *("clean", "mild", "critical", "malware", "unrated", "unrated may pass", "exploited", "undecided", "no version"),
-        *("an address", "empty", "no snapshot", "small", "waived", "expired", "no reason", "unused", "no waivers"),
+        *("an address", "empty", "no snapshot", "small", "waived", "expired", "no reason", "unused"),
         *("waived malware", "waived undecided", "allowed", "allowed another", "nothing else", "no longer allowed"),
         *("allowed too long", "allowed in vain", "one source of two fails"),
     ],
@@ -159,7 +158,9 @@ def test_what_is_known_is_shown_in_each_form(shop: Project, capsys: pytest.Captu
         ],
     }
     assert main([*options, "--format", "md"]) == 1
-    assert "| mild | 1.0 | PYSEC\\-3 | medium 5.4 | CVSS 3.1 of PYSEC\\-3 | 2.0 | \\- |" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert table.startswith("**NO\\-GO**\n\n\\- critical 1 &gt; 0, n=2\n".replace("\n\\-", "\n-"))
+    assert "| mild | 1.0 | PYSEC\\-3 | medium 5.4 | CVSS 3.1 of PYSEC\\-3 | 2.0 | \\- |" in table
     assert main(options) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "NO-GO other.txt:1: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0",
@@ -198,6 +199,89 @@ def test_a_waiver_that_ends_soon_is_shown_with_what_it_waives(
         in report
     )
     assert "| flawed | 1.0 | PYSEC\\-2 | critical 9.8 | CVSS 3.1 of PYSEC\\-2 | 2.0 | waived by ada until" in report
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('waivers = "waivers.toml"', "waivers.toml: Expected "),
+        ('vex = ["waivers.toml"]', "waivers.toml: no OpenVEX document: "),
+        ('kev = "waivers.toml"', "waivers.toml: no catalogue of exploited vulnerabilities: "),
+        ('waivers = "nowhere.toml"', "nowhere.toml: [Errno 2] No such file or directory"),
+    ],
+)
+def test_decisions_that_can_not_be_read_are_no_lack_of_evidence(
+    setting: str, told: str, shop: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.write("waivers.toml", "[[nonsense")
+    shop.write("requirements.txt", "mild==1.0\n")
+    shop.policy(
+        f'security = {{ files = ["requirements.txt"], snapshot = "advisories", snapshot_floor = 1, {setting} }}'
+    )
+    capsys.readouterr()
+
+    assert main(["audit"]) == 2
+    assert capsys.readouterr().err.startswith(f"artisan: {told}")
+    run = shop.run("--artisan-gates=security", gates="")
+    assert run.last_line == "NO-GO"
+    assert f"NO-GO security: artisan::security::advisories: failed: {told}" in run.out
+
+
+def test_a_part_of_what_the_policy_names_may_leave_a_decision_without_a_cause(
+    shop: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.write("waivers.toml", waiver())
+    shop.write("other.txt", "mild==1.0\n")
+    shop.write("requirements.txt", "mild==1.0\n")
+    settings = f'snapshot = "advisories", snapshot_floor = 1, waivers = "waivers.toml", {allowance("loose")}'
+    shop.policy(f'security = {{ files = ["requirements.txt"], {settings} }}')
+    capsys.readouterr()
+
+    assert main(["audit"]) == 1
+    assert "NO-GO waivers out of order 2 > 0" in capsys.readouterr().out
+    assert main(["audit", "other.txt"]) == 0
+    assert (
+        "warning waivers.toml:1: waiver: waiver of CVE-2026-0001 for flawed waives nothing" in capsys.readouterr().out
+    )
+
+
+def test_what_nobody_could_tell_is_in_every_form(shop: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write("requirements.txt", "mild==1.0\nclean\n")
+    capsys.readouterr()
+
+    assert main(["audit", "--format", "md"]) == 1
+    assert "**NO\\-EVIDENCE**\n\n- releases audited: no data: clean has no exact version" in capsys.readouterr().out
+    assert main(["audit", "--format", "sarif"]) == 1
+    results = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    assert [(r["ruleId"], r["level"]) for r in results] == [
+        ("audit/no-evidence", "error"),
+        ("audit/PYSEC-3", "warning"),
+    ]
+
+
+def test_only_what_somebody_looked_for_is_said_not_to_be_there(
+    shop: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.write("requirements.txt", "mild==1.0\n")
+    run = shop.run()
+
+    assert run.verdict is not None
+    names = [measurement.name for gate in run.verdict.gates for measurement in gate.measurements]
+    assert names == ["releases audited", "critical", "malware", "unrated", "waivers out of order", "SBOM components"]
+
+
+def test_no_check_of_the_policy_can_be_declared_away(shop: Project) -> None:
+    shop.write("requirements.txt", "flawed==1.0\n")
+    shop.tests("@pytest.mark.security\ndef test_one(): pass")
+    shop.policy("""
+        required = ["security"]
+        expected = [{ outcome = "deselected", item = "artisan::security::advisories", why = "x" }]
+        security = { files = ["requirements.txt"], snapshot = "advisories", snapshot_floor = 1 }
+    """)
+    run = shop.run("--deselect=artisan::security::advisories", "--artisan-purpose=merge")
+
+    assert run.last_line == "NO-GO"
+    assert "security|deselected|artisan::security::advisories" in run.told
 
 
 def test_the_gate_can_say_no(shop: Project) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,30 +24,48 @@ def commit_of(root: Path, ref: str) -> str:
 
 @contextmanager
 def checked_out(root: Path, commit: str, *names: str) -> Iterator[Path]:
-    """A temporary folder with the commit's files below `root`: those of these names that it has, or all. Raises NoEvidence."""
+    """A temporary folder with the commit's files below `root`: those of these names that it has, or all.
+
+    It is empty where the commit has no such folder. Raises NoEvidence.
+    """
     with tempfile.TemporaryDirectory(prefix="artisan-base-") as name:
         folder = Path(name)
-        archive, tree = folder / "files.tar", folder / "files"
+        tree = folder / "files"
         tree.mkdir()
-        wanted = _tracked(root, commit, names) if names else ["."]
-        if wanted:
-            answer = _git(root, "archive", "--format=tar", f"--output={archive}", commit, "--", *wanted)
-            if answer.status != 0:
-                raise NoEvidence(f"git can not read the files of {commit[:12]}: {answer.stderr.strip()}")
-            with tarfile.open(archive) as files:
-                files.extractall(tree, filter="data")
+        top, below = _told(root, "--show-toplevel"), _told(root, "--show-prefix")
+        if _git(root, "cat-file", "-e", f"{commit}:{below}").status == 0:
+            # Not by `git archive`, from which .gitattributes may leave files out; and no file of the change's index.
+            index = {"GIT_INDEX_FILE": str(folder / "index")}
+            wanted = ["--", *names] if names else ["--all"]
+            _done(Path(top), "read-tree", f"{commit}:{below}", extra=index)
+            # Of names that are not in the commit it says nothing, and ends with 1.
+            _git(Path(top), "checkout-index", "--quiet", f"--prefix={tree}/", *wanted, extra=index)
         yield tree
 
 
-def is_tracked(root: Path, name: str) -> bool:
-    """Whether the change has this path in git, so that it may have put it there. Raises NoEvidence."""
-    return bool(_git(root, "--literal-pathspecs", "ls-files", "-z", "--", name).stdout)
+def is_of_the_change(root: Path, name: str) -> bool:
+    """Whether this path, or what it leads to, is in git, so that the change may have put it there. Raises NoEvidence."""
+    top = Path(_told(root, "--show-toplevel")).resolve()
+    # A tracked folder says nothing of what lies in it beside its files; a link or a submodule is an entry of its own.
+    places = {Path(os.path.abspath(root / name)), (root / name).resolve()}
+    inside = [place.relative_to(top) for place in places if place.is_relative_to(top)]
+    wanted = {part.as_posix() for place in inside for part in (place, *place.parents)} - {"."}
+    if not wanted:
+        return False
+    told = _done(top, "--literal-pathspecs", "ls-files", "-z", "--", *sorted(wanted))
+    return not wanted.isdisjoint(told.stdout.split("\0"))
 
 
-def _tracked(root: Path, commit: str, names: tuple[str, ...]) -> list[str]:
-    answer = _git(root, "ls-tree", "-z", "--name-only", commit, "--", *names)
-    return [name for name in answer.stdout.split("\0") if name]
+def _told(root: Path, option: str) -> str:
+    return _done(root, "rev-parse", option).stdout.rstrip("\n")
 
 
-def _git(root: Path, *arguments: str) -> tools.Answer:
-    return tools.run("git", list(arguments), cwd=root, timeout_s=_GIT_S)
+def _done(root: Path, *arguments: str, extra: dict[str, str] | None = None) -> tools.Answer:
+    answer = _git(root, *arguments, extra=extra)
+    if answer.status != 0:
+        raise NoEvidence(f"git {' '.join(arguments[:2])} failed: {answer.stderr.strip() or answer.status}")
+    return answer
+
+
+def _git(root: Path, *arguments: str, extra: dict[str, str] | None = None) -> tools.Answer:
+    return tools.run("git", list(arguments), cwd=root, timeout_s=_GIT_S, extra=extra)

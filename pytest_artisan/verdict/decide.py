@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 
-from pytest_artisan.verdict.evidence import Evidence, Fault, Finding, ItemResult, Measurement, Outcome, Plan
+from pytest_artisan.verdict.evidence import BUILT_IN, Evidence, Fault, Finding, ItemResult, Measurement, Outcome, Plan
 from pytest_artisan.verdict.judge import Code, Reason, State, judge
 
 
@@ -123,6 +123,8 @@ class _Case:
         return self.results[nodeid][0].outcome
 
     def declared(self, outcome: str, nodeid: str, reason: str) -> bool:
+        if nodeid.startswith(f"{BUILT_IN}::"):
+            return False
         return any(e.matches(outcome, nodeid, reason) for e in self.asked.expected)
 
 

@@ -214,6 +214,10 @@ class Finding:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+# How the ids of the plugin's own items begin: those of the policy's checks, which nobody may declare away.
+BUILT_IN = "artisan"
+
+
 class Outcome(StrEnum):
     """How an item ended; the later in this list, the worse."""
 

@@ -17,6 +17,7 @@ from pytest_artisan.gates.auditing.evidence import listed, of_review, review_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.reports.machine import sarif_of, sarif_result
+from pytest_artisan.reports.markdown import escape
 from pytest_artisan.reports.markdown import table as markdown_table
 from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.evidence import Finding
@@ -41,20 +42,21 @@ def import_into(sources: Sequence[Path], into: Path, now: datetime) -> str:
     return "\n".join(map(one_line, lines))
 
 
-def audit_files(project: Project, table: Security, form: str, now: datetime) -> tuple[State, str]:
-    """Audit; the state, and what is known as `form` has it."""
+def audit_files(project: Project, table: Security, form: str, now: datetime, *, is_part: bool) -> tuple[State, str]:
+    """Audit what the table names, or a part of it; the state, and what is known as `form` has it."""
     try:
         review = review_of(project, table, now)
     except NoEvidence as error:
         return State.NO_EVIDENCE, _nothing(str(error), form)
-    evidence = of_review(review, table, now.date())
+    evidence = of_review(review, table, now.date(), is_part=is_part)
     match form:
         case "json":
             text = _json(state_of(evidence), _reasons(evidence), review.audited)
         case "md":
-            text = "\n".join(markdown_table(_HEAD, [list(f.details.values()) for f in evidence.findings if f.details]))
+            text = "\n".join(_markdown(evidence))
         case "sarif":
-            text = sarif_of(map(sarif_result, evidence.findings))
+            missing = (_unknown(t) for m in evidence.measurements for _, s, t in judge(m) if s is State.NO_EVIDENCE)
+            text = sarif_of(map(sarif_result, (*missing, *evidence.findings)))
         case _:
             text = "\n".join(map(one_line, _text(evidence, review.audited)))
     return state_of(evidence), text
@@ -73,9 +75,20 @@ def _nothing(cause: str, form: str) -> str:
         case "json":
             return _json(State.NO_EVIDENCE, [cause], None)
         case "sarif":
-            return sarif_of([sarif_result(Finding("audit", "no-evidence", cause, "pyproject.toml", 1))])
+            return sarif_of([sarif_result(_unknown(cause))])
         case _:
             return f"NO-EVIDENCE {one_line(cause)}"
+
+
+def _unknown(cause: str) -> Finding:
+    return Finding("audit", "no-evidence", one_line(cause), "pyproject.toml", 1)
+
+
+def _markdown(evidence: CheckEvidence) -> list[str]:
+    """The answer, its reasons, and the table of what was found."""
+    lines = [f"**{escape(_word(state_of(evidence)))}**", ""]
+    lines += [*(f"- {escape(reason)}" for reason in _reasons(evidence)), ""]
+    return lines + markdown_table(_HEAD, [list(f.details.values()) for f in evidence.findings if f.details])
 
 
 def _reasons(evidence: CheckEvidence) -> list[str]:

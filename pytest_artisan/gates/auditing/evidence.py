@@ -34,19 +34,27 @@ _HOW = (
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """An audit of an inventory, and all waivers that somebody has to answer for, in force or not."""
+    """An audit of an inventory, and what somebody has to answer for, in force or not.
+
+    `tells_malware`: whether a source was asked that can know any.
+    """
 
     audited: Audit
     inventory: Inventory
-    waivers: tuple[Waiver, ...]
+    waivers: tuple[Waiver, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
+    tells_malware: bool = True
 
 
 def review_of(project: Project, table: Security, now: datetime) -> Review:
-    """What is known of a project, or of what a change adds to its base. Raises NoEvidence."""
+    """What is known of a project, or of what a change adds to its base.
+
+    Raises NoEvidence, and SettingsError for a file of decisions that can not be read.
+    """
     try:
         with places_of(project) as places:
             return _reviewed(project, places, table, now)
-    except (NoAudit, SettingsError) as error:
+    except NoAudit as error:
         raise NoEvidence(str(error)) from None
 
 
@@ -54,13 +62,13 @@ def listed(project: Project, table: Security, now: datetime) -> Review:
     """What is installed, and nothing of what is known of it. Raises NoEvidence, also for what nobody can name exactly."""
     try:
         inventory = inventory_of(project.root, table.files)
-    except (NoAudit, SettingsError) as error:
+    except NoAudit as error:
         raise NoEvidence(str(error)) from None
     audited = Audit((), tuple(map(Dependency, inventory.pins)), inventory.unaudited)
     whole = _complete(audited, _allowed(table, now.date()))
     if whole.value is None:
         raise NoEvidence(whole.no_data)
-    return Review(audited, inventory, ())
+    return Review(audited, inventory)
 
 
 def _reviewed(project: Project, places: Places, table: Security, now: datetime) -> Review:
@@ -76,8 +84,12 @@ def _reviewed(project: Project, places: Places, table: Security, now: datetime) 
         more = [left for reader in readers for left in reader.disagreements(inventory, places.root)]
     except NoAudit as error:
         raise NoEvidence(f"{error}; {_HOW}" if inventory.pins else str(error)) from None
-    audited = replace(audited, unaudited=(*audited.unaudited, *more))
-    return Review(audited, inventory, _answered_for(project, waivers))
+    return Review(
+        replace(audited, unaudited=(*audited.unaudited, *more)),
+        inventory,
+        *_answered_for(project, waivers, table.unaudited),
+        tells_malware=any(source.canaries.malware for source in sources),
+    )
 
 
 def _compared(
@@ -102,48 +114,64 @@ def _files(project: Project, table: Security) -> tuple[str, ...]:
     if project.base is None:
         return table.files
     changed: tuple[str, ...] = getattr(project.base.changed, "files", ())
-    there = (file for file in table.files if file in changed or (project.root / file).exists())
+    there = (file for file in table.files if file == ENVIRONMENT or (project.root / file).exists())
     return tuple(dict.fromkeys((*changed, *there)))
 
 
-def _answered_for(project: Project, waivers: tuple[Waiver, ...]) -> tuple[Waiver, ...]:
-    """The waivers that a change leaves as they are: one that it takes away with its cause is no longer needed."""
+def _answered_for(
+    project: Project, waivers: tuple[Waiver, ...], allowances: tuple[Allowance, ...]
+) -> tuple[tuple[Waiver, ...], tuple[Allowance, ...]]:
+    """Of decisions those that a change leaves as they are: one that it takes away with its cause is no longer needed."""
     if project.base is None:
-        return waivers
+        return waivers, allowances
     name: str | None = getattr(project.base.changed, "waivers", None)
     kept = read_waivers(project.root / name, name) if name is not None and (project.root / name).exists() else ()
     names = {(waiver.advisory, waiver.package, waiver.versions) for waiver in kept}
-    return tuple(waiver for waiver in waivers if (waiver.advisory, waiver.package, waiver.versions) in names)
+    left: tuple[Allowance, ...] = getattr(project.base.changed, "unaudited", ())
+    return (
+        tuple(waiver for waiver in waivers if (waiver.advisory, waiver.package, waiver.versions) in names),
+        tuple(allowance for allowance in allowances if allowance.name in {one.name for one in left}),
+    )
 
 
-def of_review(review: Review, table: Security, today: date) -> CheckEvidence:
-    """What a review shows against the table's limits; what is no reason to stop is a finding that does not block."""
+def of_review(review: Review, table: Security, today: date, *, is_part: bool = False) -> CheckEvidence:
+    """What a review shows against the table's limits; what is no reason to stop is a finding that does not block.
+
+    Where it is of a part of what the policy names, a decision without a cause may be about the rest.
+    """
     audited = review.audited
     allowed = _allowed(table, today)
     measurements = [_complete(audited, allowed)]
     blocking: set[tuple[Pin, str]] = set()
-    for name, (limit, is_such) in _limits(table).items():
+    for name, (limit, is_such) in _limits(table, review.tells_malware).items():
         found = [(pin, v.id) for pin, v in audited.vulnerabilities() if is_such(v)]
         measurements.append(measured(name, len(found), unit="count", at_most=limit, n=len(audited.dependencies)))
         if len(found) > limit:
             blocking |= set(found)
-    faults = [*_waiver_faults(review, today), *_allowance_faults(audited, table, today)]
-    measurements.append(measured("waivers out of order", len(faults), unit="count", at_most=0))
-    found_of = (vulnerability_finding(pin, v, blocks=(pin, v.id) in blocking) for pin, v in audited.vulnerabilities())
-    return CheckEvidence(tuple(measurements), (*found_of, *faults, *_remarks(review, allowed, today)))
+    faults = list(_faults(review, today, is_part))
+    broken = sum(fault.blocks for fault in faults)
+    measurements.append(measured("waivers out of order", broken, unit="count", at_most=0))
+    told = (vulnerability_finding(pin, v, blocks=(pin, v.id) in blocking) for pin, v in audited.vulnerabilities())
+    findings = sorted([*told, *faults, *_remarks(review, allowed, today)], key=lambda finding: not finding.blocks)
+    return CheckEvidence(tuple(measurements), tuple(findings))
 
 
 def _allowed(table: Security, today: date) -> dict[NormalizedName, Allowance]:
     return {canonicalize_name(a.name): a for a in table.unaudited if not any(term_faults(a.expires, today))}
 
 
-def _limits(table: Security) -> dict[str, tuple[int, Callable[[Vulnerability], bool]]]:
-    """How many there may be of what. What is used in attacks, or was made for them, no waiver and no base excuses."""
+def _limits(table: Security, tells_malware: bool) -> dict[str, tuple[int, Callable[[Vulnerability], bool]]]:
+    """How many there may be of what somebody can tell.
+
+    What is used in attacks, or was made for them, no waiver and no base excuses.
+    """
     limits: dict[str, tuple[int, Callable[[Vulnerability], bool]]] = {
-        "critical": (table.critical, lambda v: v.counts and v.rating.severity is Severity.CRITICAL),
-        "known exploited": (table.known_exploited, lambda v: v.is_exploited),
-        "malware": (table.malware, lambda v: v.is_malware),
+        "critical": (table.critical, lambda v: v.counts and v.rating.severity is Severity.CRITICAL)
     }
+    if table.kev is not None:
+        limits["known exploited"] = (table.known_exploited, lambda v: v.is_exploited)
+    if tells_malware:
+        limits["malware"] = (table.malware, lambda v: v.is_malware)
     if table.unknown == "block":
         limits["unrated"] = (0, lambda v: v.counts and v.rating.severity is Severity.UNKNOWN)
     return limits
@@ -187,19 +215,22 @@ def told(pin: Pin, found: Vulnerability) -> str:
     return f"{pin.name} {pin.version}: {'; '.join([*kinds, rated, fix, *excuse])}"
 
 
-def _waiver_faults(review: Review, today: date) -> Iterator[Finding]:
+def _faults(review: Review, today: date, is_part: bool) -> Iterator[Finding]:
+    """Decisions that do not hold, and those without a cause."""
     for waiver in review.waivers:
-        unused = [] if waiver in review.audited.used else ["waives nothing that is there"]
-        for fault in list(waiver.faults(today)) or unused:
+        for fault in waiver.faults(today):
             yield _finding("waiver", f"{waiver.name} {fault}", waiver.file, waiver.line)
-
-
-def _allowance_faults(audited: Audit, table: Security, today: date) -> Iterator[Finding]:
-    there = {canonicalize_name(one.name) for one in audited.unaudited}
-    for allowance in table.unaudited:
-        unused = [] if canonicalize_name(allowance.name) in there else ["allows nothing that is there"]
-        for fault in list(term_faults(allowance.expires, today)) or unused:
-            yield _finding("unaudited", f"the entry for {allowance.name} {fault}", "pyproject.toml", 1)
+        if waiver not in review.audited.used and not any(waiver.faults(today)):
+            told = f"{waiver.name} waives nothing that is there"
+            yield _finding("waiver", told, waiver.file, waiver.line, blocks=not is_part)
+    there = {canonicalize_name(one.name) for one in review.audited.unaudited}
+    for allowance in review.allowances:
+        entry = f"the entry for {allowance.name}"
+        for fault in term_faults(allowance.expires, today):
+            yield _finding("unaudited", f"{entry} {fault}", "pyproject.toml", 1)
+        if canonicalize_name(allowance.name) not in there:
+            told = f"{entry} allows nothing that is there"
+            yield _finding("unaudited", told, "pyproject.toml", 1, blocks=not is_part)
 
 
 def _remarks(review: Review, allowed: Mapping[NormalizedName, Allowance], today: date) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_artisan.gates.base import checked_out, is_tracked
+from pytest_artisan.gates.base import checked_out, is_of_the_change
 from pytest_artisan.gates.gate import NoEvidence, Project
 
 
@@ -24,11 +24,13 @@ class Places:
 
     def data(self, name: str) -> Path:
         """A file that is fetched beside the project. Raises NoEvidence for one that the change itself brings along."""
-        if self.base is None or not (self.base / name).exists():
-            if self.base is not None and is_tracked(self.root, name):
-                raise NoEvidence(f"{name}: comes with the change, which may not say what is known of it")
+        if self.base is None:
             return self.root / name
-        return self.base / name
+        if (self.base / name).exists():
+            return self.base / name
+        if is_of_the_change(self.root, name):
+            raise NoEvidence(f"{name}: comes with the change, which may not say what is known of it")
+        return self.root / name
 
 
 @contextmanager

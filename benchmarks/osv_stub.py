@@ -46,8 +46,10 @@ class Database:
                 self._by_name.setdefault(name, []).append((advisory, record))
 
     def about(self, query: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        name, version = canonicalize_name(query["package"]["name"]), query["version"]
+        name, version = canonicalize_name(query["package"]["name"]), query.get("version")
         known = self._by_name.get(name, ())
+        if version is None:
+            return [r for _, r in known]
         return [r for a, r in known if a is None or concern(a, name, version) is not Concern.NOT_AFFECTED]
 
 

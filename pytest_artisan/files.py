@@ -16,15 +16,19 @@ def stage(path: Path, text: str) -> Path:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; a report is as readable as any file that this user writes.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
+        share(name)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)
         raise
     return Path(name)
+
+
+def share(name: str) -> None:
+    """Make a file of mkstemp's, which is private, as readable as any file that this user writes. Raises OSError."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(name, 0o666 & ~umask)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from msgspec import Meta
 from pytest_artisan.gates.base import checked_out, commit_of
 from pytest_artisan.gates.gate import Base, Gate, NoEvidence, Project
 from pytest_artisan.gates.registry import GATES, SECURITY
-from pytest_artisan.gates.tables import session_limit
+from pytest_artisan.gates.tables import Security, session_limit
 from pytest_artisan.release.environments import Environment, environment_name, resolve
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
 from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
@@ -174,9 +174,11 @@ def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Poli
     core, asked = policy.core, before.core.required
     if core.required is not None and SECURITY not in core.required and (asked is None or SECURITY in asked):
         core = msgspec.structs.replace(core, required=(*core.required, SECURITY))
+    changed = policy.tables[SECURITY]
+    assert isinstance(changed, Security)
     return replace(
         policy,
-        project=replace(policy.project, base=Base(commit, policy.tables[SECURITY])),
+        project=replace(policy.project, base=Base(commit, changed)),
         core=core,
         tables={**policy.tables, SECURITY: before.tables[SECURITY]},
     )

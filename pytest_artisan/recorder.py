@@ -19,6 +19,8 @@ from pytest_artisan.verdict.judge import State, judge
 
 # A report crosses process borders several times; what a person can not read there helps nobody.
 _FINDINGS_KEPT = 1000
+# In a failure's text; the verdict and its reports have the others.
+_PROBLEMS_TOLD = 40
 
 
 class Recorder:
@@ -99,11 +101,14 @@ class Recorder:
             self._problems += [(state, text) for _, state, text in judge(measurement)]
         found = tuple(findings)
         if found:
-            told = (f"{f.path}:{f.line}:{f.column}: {f.tool} {f.rule} {f.message}" for f in found if f.blocks)
+            told = (f"{f.path}:{f.line}:{f.column}: {f.text}" for f in found if f.blocks)
             self._problems += [(State.NO_GO, text) for text in told]
             if len(found) > _FINDINGS_KEPT:
                 text = f"{len(found)} findings, of which {_FINDINGS_KEPT} are told"
-                found = (*found[:_FINDINGS_KEPT], replace(found[-1], rule="more", message=text, blocks=False, details={}))
+                found = (
+                    *found[:_FINDINGS_KEPT],
+                    replace(found[-1], rule="more", message=text, blocks=False, details={}),
+                )
             self._add(FINDINGS, found)
 
     def progress(self, done: int, total: int) -> None:
@@ -127,7 +132,10 @@ class Recorder:
         problems, self._problems = self._problems, []
         if not problems:
             return
-        told = self._context.masker.text("\n".join(text for _, text in problems))
+        lines = [text for _, text in problems[:_PROBLEMS_TOLD]]
+        if len(problems) > _PROBLEMS_TOLD:
+            lines.append(f"and {len(problems) - _PROBLEMS_TOLD} more")
+        told = self._context.masker.text("\n".join(lines))
         if excused and all(state is State.NO_EVIDENCE for state, _ in problems):
             pytest.skip(told)
         self._item.user_properties.append((BY_LIMIT, True))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from osv_records import CRITICAL, DATA, GHSA, MEDIUM, PYPA, advisory, needs_data
+from osv_records import CRITICAL, DATA, GHSA, MEDIUM, NOW, PYPA, advisory, needs_data, record
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pytest_artisan.audit.advisories import Advisory, MalformedError, advisory_of
 from pytest_artisan.audit.clusters import clusters_of
 from pytest_artisan.audit.fixes import fix_of
+from pytest_artisan.audit.kev import read_kev
 from pytest_artisan.audit.matching import Concern, concern, unplaced
 from pytest_artisan.audit.records import records_of
 from pytest_artisan.audit.severity import Severity, rating_of
@@ -69,6 +72,7 @@ def test_a_version_is_affected_where_it_is_listed_or_in_a_range(
     "changes",
     [
         {"withdrawn": "2026-01-01T00:00:00Z"},
+        {"withdrawn": "2026-01-01T00:00:00"},
         {"affected": []},
         {
             "affected": [
@@ -87,10 +91,46 @@ def test_a_version_is_affected_where_it_is_listed_or_in_a_range(
             ]
         },
     ],
-    ids=["withdrawn", "of nothing", "of another ecosystem", "of commits"],
+    ids=["withdrawn", "withdrawn by a local clock", "of nothing", "of another ecosystem", "of commits"],
 )
 def test_an_advisory_that_says_nothing_of_a_release_concerns_none(changes: dict[str, object]) -> None:
     assert concern(advisory("A-1", "p", "introduced 0", **changes), "p", "1.0") is CLEAN
+
+
+@pytest.mark.parametrize("ecosystem", ["PyPI", "pypi", "PYPI ", "PyPI:simple"])
+@pytest.mark.parametrize("name", ["Some.Package", " some_package"])
+def test_the_ecosystem_and_the_name_are_read_in_any_spelling(ecosystem: str, name: str) -> None:
+    part = {"package": {"ecosystem": ecosystem, "name": name}, "versions": ["1.0"]}
+
+    assert concern(advisory("A-1", "x", affected=[part]), "some-package", "1.0") is AFFECTED
+
+
+def test_what_is_withdrawn_in_the_future_counts_until_then() -> None:
+    text = json.dumps(record("A-1", "p", "introduced 0", withdrawn="2026-11-26T00:00:00Z")).encode()
+
+    assert concern(advisory_of(text, NOW), "p", "1.0") is AFFECTED
+    assert concern(advisory_of(text, NOW + timedelta(days=1)), "p", "1.0") is CLEAN
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("cve-2026-0005", "CVE-2026-0005"),
+        (" CVE-2026-0005 ", "CVE-2026-0005"),
+        ("ghsa-2C4V-8fxq-9wmh", "GHSA-2c4v-8fxq-9wmh"),
+        ("Pysec-2026-1", "PYSEC-2026-1"),
+        ("mal-2026-1", "MAL-2026-1"),
+        ("SNYK-PYTHON-x", "SNYK-PYTHON-x"),
+        ("ours-Cve-1", "ours-Cve-1"),
+    ],
+)
+def test_a_name_has_one_spelling(name: str, key: str, tmp_path: Path) -> None:
+    one = advisory(name, "p", aliases=[name, "", " "])
+
+    assert (one.id, one.aliases, one.names) == (key, (key,), frozenset([key]))
+    if key.startswith("CVE"):
+        (tmp_path / "kev.json").write_text(json.dumps([{"cveID": name}]))
+        assert read_kev(tmp_path / "kev.json", "kev.json") == {key}
 
 
 versions_drawn = st.tuples(st.integers(0, 9), st.integers(0, 9)).map("{0[0]}.{0[1]}".format)
@@ -108,8 +148,13 @@ def test_ranges_are_those_of_packaging_in_whatever_order(bounds: list[str], vers
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"id": "A"}', '{"id": 1, "modified": ""}', '{"id": " ", "modified": ""}']
-)
+    "text",
+    [
+        "", "[]", "{}", '{"id": "A"}', '{"id": 1, "modified": ""}', '{"id": " ", "modified": ""}',
+        *(json.dumps(record("A", "p", withdrawn=text)) for text in ("", "no", "2026-01-01", "1767225600")),
+        json.dumps(record("A", " ")), json.dumps(record("A", "p"))[:-1] + ', "x": ' + "[" * 9999 + "]" * 9999 + "}",
+    ],
+)  # fmt: skip
 def test_what_is_no_record_of_osv_is_malformed(text: str) -> None:
     with pytest.raises(MalformedError):
         advisory_of(text.encode())
@@ -129,20 +174,66 @@ V4 = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
         ([CRITICAL], "LOW", Severity.CRITICAL, 9.8),
         ([], "MODERATE", Severity.MEDIUM, None),
         ([], "SEVERE", Severity.UNKNOWN, None),
+        ([MEDIUM], " critical\n", Severity.CRITICAL, None),
+        ([MEDIUM], "SEVERE", Severity.UNKNOWN, None),
+        ([MEDIUM], "", Severity.UNKNOWN, None),
+        ([MEDIUM], 9.8, Severity.UNKNOWN, None),
+        ([CRITICAL], "SEVERE", Severity.CRITICAL, 9.8),
         ([], None, Severity.UNKNOWN, None),
         ([MEDIUM, "CVSS:3.1/AV:N"], None, Severity.UNKNOWN, None),
         ([CRITICAL, "CVSS:3.1/nonsense"], None, Severity.CRITICAL, 9.8),
         (["CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"], None, Severity.NONE, 0.0),
     ],
-    ids=["v3", "medium", "the worse", "no threat", "label", "vector", "moderate", "odd", "none", "half", "bad", "zero"],
+    ids=[
+        "v3",
+        "medium",
+        "the worse",
+        "no threat",
+        "label",
+        "vector",
+        "moderate",
+        "odd",
+        "spaced",
+        "odd and",
+        "blank",
+        "a number",
+        "odd but",
+        "none",
+        "half",
+        "bad",
+        "zero",
+    ],
 )
 def test_a_rating_is_the_worst_of_vectors_and_label(
-    vectors: list[str], label: str | None, severity: Severity, score: float | None
+    vectors: list[str], label: object, severity: Severity, score: float | None
 ) -> None:
     told = {} if label is None else {"database_specific": {"severity": label}}
     rating = rating_of([advisory("A-1", "p", "introduced 0", vectors=vectors, **told)])
 
     assert (rating.severity, rating.score) == (severity, score)
+
+
+@pytest.mark.parametrize(
+    ("kind", "score", "severity"),
+    [
+        ("cvss_v3", CRITICAL, Severity.CRITICAL),
+        ("", CRITICAL, Severity.CRITICAL),
+        ("CVSS_V3", f" {CRITICAL} ", Severity.CRITICAL),
+        ("CVSS_V3", "9.8", Severity.UNKNOWN),
+        ("Ubuntu", "medium", Severity.LOW),
+    ],
+)
+def test_a_vector_is_read_by_what_it_is(kind: str, score: str, severity: Severity) -> None:
+    """Other scales than CVSS are legal, and say nothing here."""
+    told = {"severity": [{"type": kind, "score": score}], "database_specific": {"severity": "LOW"}}
+
+    assert rating_of([advisory("A-1", "p", **told)]).severity is severity
+
+
+def test_a_long_chain_of_names_is_one_vulnerability() -> None:
+    chain = [advisory(f"A-{k:05}", "p", aliases=[f"CVE-{k}", f"CVE-{k + 1}"]) for k in range(20_000)]
+
+    assert [len(cluster) for cluster in clusters_of([*chain[::2], *chain[1::2]])] == [20_000]
 
 
 @given(st.lists(st.sets(st.integers(0, 20), min_size=1, max_size=4), max_size=12))
@@ -188,7 +279,7 @@ def test_the_fix_is_the_lowest_version_above_that_nothing_known_concerns(
 
 @pytest.fixture(scope="module")
 def real() -> list[Advisory]:
-    return [advisory_of(record.text) for path in (PYPA, GHSA) for record in records_of(path)]
+    return [advisory_of(one.text) for path in (PYPA, GHSA) for one in records_of(path)]
 
 
 @needs_data

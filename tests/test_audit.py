@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -70,9 +71,19 @@ def test_malware_is_told_by_its_kind_of_name(tmp_path: Path) -> None:
             ],
             [],
         ),
+        (
+            [
+                record("BAD", "p", "introduced 0", "last_affected 2.6.0-NA", aliases=["CVE-2"]),
+                record("ALSO", "p", vectors=[CRITICAL], aliases=["CVE-2"]),
+                record("GHSA-2", "p", "introduced 2", aliases=["CVE-2"], withdrawn="2026-01-01T00:00:00Z"),
+                record("GHSA-3", "q", "introduced 2", aliases=["CVE-2"]),
+            ],
+            ["'2.6.0-NA', which is no version"],
+        ),
+        ([record("BAD", "p", "fixed 2.0")], ["a range without a beginning"]),
         ([{"id": "BAD", "affected": [{"package": {"name": "P", "ecosystem": "PyPI"}}]}], ["can not be read: "]),
     ],
-    ids=["no version", "another record decides", "no record"],
+    ids=["no version", "another record decides", "no other record says anything", "no beginning", "no record"],
 )
 def test_a_package_that_only_a_bad_record_touches_is_undecided(
     records: list[dict[str, Any]], undecided: list[str], tmp_path: Path
@@ -82,6 +93,64 @@ def test_a_package_that_only_a_bad_record_touches_is_undecided(
     assert dependency.vulnerabilities == ()
     assert [one.id for one in dependency.undecided] == ["BAD"] * len(undecided)
     assert all(text in one.why for text, one in zip(undecided, dependency.undecided, strict=True))
+
+
+class Failing:
+    """A source that does not know, or will not tell, what it is asked later on."""
+
+    def __init__(self, honest: Source, *unknown: Release) -> None:
+        self.origin, self.rates, self.canaries = honest.origin, honest.rates, honest.canaries
+        self._honest, self._unknown = honest, unknown
+
+    def known(self, releases: Sequence[Release]) -> Mapping[Release, Known]:
+        if any(release in self._unknown for release in releases):
+            raise NoAudit("it answers with status 404")
+        return self._honest.known(releases)
+
+
+def test_an_advice_that_nobody_could_look_at_is_none_and_what_was_found_stays(tmp_path: Path) -> None:
+    honest = source_of(
+        tmp_path,
+        record("A", "p", "introduced 0", "fixed 2.0", vectors=[CRITICAL]),
+        record("B", "q", "introduced 0", "fixed 2.0", vectors=[CRITICAL]),
+    )
+    found = audit(pins("p==1.0", "q==1.0"), [Failing(honest, ("p", "2.0"))])
+
+    assert [(v.id, v.fixed_in, v.rating.severity) for _, v in found.vulnerabilities()] == [
+        ("A", None, Severity.CRITICAL),
+        ("B", None, Severity.CRITICAL),
+    ]
+    with pytest.raises(NoAudit, match="status 404"):
+        audit(pins("p==1.0"), [Failing(honest, ("p", "1.0"))])
+
+
+class ByVersion:
+    """A source that tells of a version only what concerns that one, as a service does."""
+
+    def __init__(self, honest: Source) -> None:
+        self.origin, self.rates, self.canaries = honest.origin, honest.rates, honest.canaries
+        self._honest = honest
+
+    def known(self, releases: Sequence[Release]) -> Mapping[Release, Known]:
+        known = self._honest.known(releases)
+        return {
+            release: Known(tuple(a for a in one.advisories if concern(a, *release) is Concern.AFFECTED))
+            for release, one in known.items()
+        }
+
+
+def test_what_was_learned_of_one_advice_counts_for_all(tmp_path: Path) -> None:
+    """That 2.0 is no way out is learned for 1.0, before 1.5 is advised to go there as well."""
+    honest = source_of(
+        tmp_path,
+        record("A", "p", "introduced 1.9", "fixed 2.0", versions=["1.0"]),
+        record("B", "p", "introduced 1.5", "fixed 1.6"),
+        record("C", "p", "introduced 1.6", "fixed 2.0"),
+        record("D", "p", "introduced 2.0", "fixed 3.0"),
+    )
+    found = audit(pins("p==1.0", "p==1.5"), [ByVersion(honest)])
+
+    assert {(pin.version, v.fixed_in) for pin, v in found.vulnerabilities()} == {("1.0", "3.0"), ("1.5", "3.0")}
 
 
 class Waived:
@@ -180,7 +249,10 @@ def test_a_source_that_errs_where_the_answer_is_known_is_not_believed(lie: str, 
 
     assert audit(pins("p==1"), [source]).dependencies
     with pytest.raises(NoAudit, match="somebody can not be believed: " + cause):
-        audit(pins("p==1"), [source, Lying(source, lie)])
+        audit(pins("p==1"), [Lying(source, lie)])
+    both = audit(pins("p==1"), [Lying(source, lie), source])
+    assert both.origins == (source.origin,)
+    assert [re.match("somebody can not be believed: " + cause, why) is not None for why in both.silent] == [True]
 
 
 @needs_data

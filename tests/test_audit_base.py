@@ -14,9 +14,10 @@ from osv_records import CRITICAL, GROUND, MEDIUM, record, written
 
 from conftest import Project, Run
 from pytest_artisan.cli import main
-from pytest_artisan.gates.auditing.evidence import of_review, review_of
+from pytest_artisan.gates.auditing.evidence import of_review
+from pytest_artisan.gates.auditing.review import review_of
 from pytest_artisan.gates.base import checked_out, commit_of
-from pytest_artisan.gates.gate import NoEvidence, state_of
+from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.policy import compared, load_policy
 from pytest_artisan.verdict.judge import State, judge
@@ -36,8 +37,8 @@ ALLOWED = f'unaudited = [{{ name = "loose", reason = "r", expires = {TODAY + tim
 WAIVED = POLICY.replace(SETTINGS, f'{SETTINGS}, waivers = "waivers.toml"')
 
 
-def waiver(advisory: str, package: str) -> str:
-    expires = f"{TODAY + timedelta(days=30):%Y-%m-%d}"
+def waiver(advisory: str, package: str, days: int = 30) -> str:
+    expires = f"{TODAY + timedelta(days=days):%Y-%m-%d}"
     fields = {"advisory": advisory, "package": package, "versions": "*", "reason": "r", "owner": "ada"}
     return "\n".join(["[[waiver]]", *(f'{k} = "{v}"' for k, v in fields.items()), f"expires = {expires}"])
 
@@ -122,6 +123,20 @@ CASES: dict[str, tuple[dict[str, str | None], str, dict[str, str | None], str, s
         dict(OLD), POLICY, {"requirements.txt": None, "safe.txt": "clean==1\n"},
         POLICY.replace('["requirements.txt"]', '["safe.txt"]'), "",
     ),
+    "a waiver renewed": (
+        {"requirements.txt": "new-flaw==1\n", "waivers.toml": waiver("PYSEC-3", "new-flaw", days=-1)},
+        WAIVED,
+        {"waivers.toml": waiver("PYSEC-3", "new-flaw")},
+        WAIVED,
+        "",
+    ),
+    "a base that can not be read": (
+        {"requirements.txt": "this is garbage\n"},
+        POLICY,
+        {"requirements.txt": "mended==1\n"},
+        POLICY,
+        "",
+    ),
     "the environment is left out": (
         {"a": "b"}, POLICY.replace('["requirements.txt"]', '["environment"]'), {"safe.txt": "clean==1\n"},
         POLICY.replace('["requirements.txt"]', '["safe.txt"]'), f"PYSEC-6: pluggy {version('pluggy')}: critical 9.8",
@@ -155,10 +170,7 @@ def test_only_what_is_new_counts_and_no_change_lets_itself_through(case: str, re
     repository.commit(before, before_policy)
     repository.tag("base")
     repository.commit(after, after_policy)
-    policy = compared(load_policy(repository.project.path), "base")
-    table = policy.tables["security"]
-    assert isinstance(table, Security)
-    evidence = of_review(review_of(policy.project, table, TODAY), table, TODAY.date())
+    policy, evidence = compared(load_policy(repository.project.path), "base"), evidence_of(repository.project.path)
     reasons = [text for measurement in evidence.measurements for _, _, text in judge(measurement)]
     reasons += [f"{f.rule}: {f.message}" for f in evidence.findings if f.blocks]
 
@@ -173,7 +185,7 @@ def test_what_the_base_has_as_well_is_shown(repository: Repository) -> None:
     repository.tag("base")
     run = repository.judged()
 
-    known = "critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0; known in the base"
+    known = "critical 9.8, CVSS 3.1; go to 2.0; known in the base"
     assert f"warning security: requirements.txt:1: audit PYSEC-2: old-flaw 1: {known}" in run.out
     assert run.last_line.startswith("GO (partial: only what is new since ")
     assert repository.judged("base", "--artisan-purpose=release").last_line == "NO-GO"
@@ -223,12 +235,9 @@ def test_advisories_that_come_with_the_change_are_not_believed(
     repository.tag("base")
     put(repository.project.path)
     repository.commit(BOTH, policy)
-    project = compared(load_policy(repository.project.path), "base")
-    table = project.tables["security"]
-    assert isinstance(table, Security)
 
     with pytest.raises(NoEvidence, match=f"{name}: comes with the change, which may not say what is known of it"):
-        review_of(project.project, table, TODAY)
+        evidence_of(repository.project.path)
 
 
 def test_without_an_index_nobody_can_tell_what_comes_with_the_change(repository: Repository) -> None:
@@ -279,3 +288,33 @@ def test_a_project_may_be_a_folder_of_its_repository_and_may_be_new(repository: 
     assert files("svc", "sub/a.txt", "nowhere") == {"sub/a.txt"}
     assert files(".", "requirements.txt", "nowhere") == {"requirements.txt"}
     assert files("new") == set()
+
+
+def evidence_of(root: Path) -> CheckEvidence:
+    policy = compared(load_policy(root), "base")
+    table = policy.tables["security"]
+    assert isinstance(table, Security)
+    return of_review(review_of(policy.project, table, TODAY), table, TODAY.date())
+
+
+def test_a_path_from_elsewhere_is_the_bases_file_too(repository: Repository) -> None:
+    root = repository.project.path
+    away = SETTINGS.replace('"requirements.txt"', f'"{root}/requirements.txt"') + f', waivers = "{root}/waivers.toml"'
+    policy = f'required = ["unit", "security"]\nsecurity = {{ {away} }}'
+    repository.commit({**OLD, "waivers.toml": ""}, policy)
+    repository.tag("base")
+    repository.commit({**BOTH, "waivers.toml": waiver("PYSEC-3", "new-flaw")}, policy)
+    evidence = evidence_of(root)
+
+    assert [(f.rule, f.blocks) for f in evidence.findings] == [("PYSEC-3", True), ("PYSEC-2", False)]
+
+
+def test_a_file_above_the_project_is_the_bases_as_well(repository: Repository) -> None:
+    root = repository.project.path
+    policy = POLICY.replace('"requirements.txt"', '"requirements.txt", "../common.txt"')
+    policy = policy.replace('"advisories"', '"../advisories"')
+    files = {"common.txt": "old-flaw==1\n", "svc/requirements.txt": "-r ../common.txt\nmended==1\n"}
+    repository.commit({**files, "svc/pyproject.toml": f"[tool.artisan]\n{policy}\n"})
+    repository.tag("base")
+
+    assert state_of(evidence_of(root / "svc")) is State.GO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import site
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from inventory_files import ADDRESS, CONTRADICT, UNPINNED, ZEROS, left, pins, read
 
 from pytest_artisan.audit.inputs import inventory_of
+from pytest_artisan.audit.inputs.installed import installed
 from pytest_artisan.audit.inventory import NoAudit, Pin, Unaudited
 
 # Requirements
@@ -91,6 +93,7 @@ def test_what_names_no_one_version_of_the_index_is_not_audited(
         ({"a.txt": "x==1 -e ."}, "a.txt:1: is no requirement"),
         ({"a.txt": "--pre x==1"}, "a.txt:1: is no requirement"),
         ({"a.txt": "x===1\x1b[31m"}, "a.txt:1: has a version that is none"),
+        ({"a.txt": "x===u:hunter2@a.invalid"}, "a.txt:1: has a version that is none"),
         ({"a.txt": "x==" + "9" * 5000}, "a.txt:1: names a version of more digits"),
         ({"a.txt": "# ü\nx==1".encode("latin-1")}, "a.txt: is not UTF-8, nor of an encoding that it names"),
         ({"a.txt": "# coding: nonsense\nx==1"}, "a.txt: is not UTF-8, nor of an encoding that it names"),
@@ -99,7 +102,7 @@ def test_what_names_no_one_version_of_the_index_is_not_audited(
     ],
     ids=[
         *("a circle", "missing", "a folder", "two files", "an address", "another", "deep", "control", "hash", "marker"),
-        *("variable", "two in one", "after an option", "control in a version", "digits", "latin-1", "no encoding", "no text", "UTF-16 unmarked"),
+        *("variable", "two in one", "after an option", "control in a version", "address as version", "digits", "latin-1", "no encoding", "no text", "UTF-16 unmarked"),
     ],
 )  # fmt: skip
 def test_requirements_that_pip_could_not_follow_are_no_audit(
@@ -127,7 +130,7 @@ def of(name: str, version: str, *needs: str) -> str:
     return "\n".join([f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {need}" for need in needs), ""])
 
 
-def test_the_environment_is_what_an_import_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_all_that_an_import_may_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, root = tmp_path / "first", tmp_path / "second", tmp_path / "root"
     unpack(first, "X_y-1.0.dist-info", of("X_y", "v1.0", "z", "gone", "w; extra == 'a'", "no thing"))
     unpack(first, "z-1.dist-info", of("z", "1"))
@@ -147,6 +150,7 @@ def test_the_environment_is_what_an_import_finds(tmp_path: Path, monkeypatch: py
     assert [(pin.name, pin.version) for pin in found.pins] == [
         ("odd", "0.1-NA"),
         ("x-y", "1.0"),
+        ("x-y", "3"),
         ("z", "1"),
         ("z", "2"),
     ]
@@ -171,12 +175,88 @@ def test_the_environment_is_what_an_import_finds(tmp_path: Path, monkeypatch: py
 def test_what_a_build_left_in_the_projects_own_source_is_the_project(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unpack(tmp_path / source, "own.egg-info", of("own", "1"))
-    (tmp_path / source / "own.egg-info" / "requires.txt").write_text("x\n\n[extra]\ny\n")
-    unpack(tmp_path / "site", "x.egg-info", of("x", "1"))
-    monkeypatch.setattr(sys, "path", [str(tmp_path / source), str(tmp_path / "site")])
+    root, packages = tmp_path / "root", tmp_path / "packages"
+    unpack(root / source, "own.egg-info", of("own", "1"))
+    (root / source / "own.egg-info" / "requires.txt").write_text("x\n\n[extra]\ny\n")
+    unpack(packages, "x.egg-info", of("x", "1"))
+    monkeypatch.setattr(sys, "path", [str(root / source), str(packages)])
+    (root / "pyproject.toml").write_text('[project]\nname = "Own"')
+    found = inventory_of(root, ["environment"])
+
+    assert found.pins == (Pin("x", "1", "environment", 1),)
+    assert found.unaudited == ()
+    assert found.root == ("own", "1")
+    assert found.requires == {"own": ("x",), "x": ()}
+
+
+IN_TREE = "has metadata in the project's own folder, not where packages are installed"
+NAMED, UNNAMED = '[project]\nname = "own"', "[tool.artisan]"
+
+
+@pytest.mark.parametrize(
+    ("folder", "metadata", "pyproject", "why"),
+    [
+        ("", "x-99.dist-info", NAMED, IN_TREE),
+        ("", "x-99.dist-info", UNNAMED, IN_TREE),
+        ("tests", "x-99.dist-info", NAMED, IN_TREE),
+        ("tests", "x.egg-info", UNNAMED, IN_TREE),
+        ("src", "x.egg-info", NAMED, IN_TREE),
+        # It may be the project, where nothing says how that is called.
+        ("src", "x.egg-info", UNNAMED, None),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_no_metadata_in_the_projects_own_folder_hide_what_is_installed(
+    folder: str, metadata: str, pyproject: str, why: str | None, is_first: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    root, packages = tmp_path / "root", tmp_path / "packages"
+    unpack(root / folder, metadata, of("x", "99"))
+    unpack(packages, "x-1.dist-info", of("x", "1"))
+    (root / "pyproject.toml").write_text(pyproject)
+    path = [str(root / folder), str(packages)]
+    monkeypatch.setattr(sys, "path", path if is_first else path[::-1])
+    found = inventory_of(root, ["environment"])
+
+    assert found.pins == (Pin("x", "1", "environment", 1),)
+    assert left(found) == ([] if why is None else [("x", why, "environment:1")])
+
+
+def test_an_environment_may_lie_in_the_projects_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = tmp_path / ".venv" / "lib" / "site-packages"
+    unpack(packages, "x-1.dist-info", of("x", "1"))
+    monkeypatch.setattr(site, "getsitepackages", lambda: [str(packages)])
+    monkeypatch.setattr(sys, "path", [str(packages)])
     found = inventory_of(tmp_path, ["environment"])
 
     assert found.pins == (Pin("x", "1", "environment", 1),)
-    assert found.root == ("own", "1")
-    assert found.requires == {"own": ("x",), "x": ()}
+    assert found.unaudited == ()
+
+
+@pytest.mark.parametrize("source", ["root/packages/x", "elsewhere"])
+def test_what_is_installed_from_a_folder_is_told_once(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = json.dumps({"url": (tmp_path / source).as_uri(), "dir_info": {"editable": True}})
+    unpack(tmp_path / "site", "x-1.dist-info", of("x", "1"), direct_url=url)
+    unpack(tmp_path / source, "x.egg-info", of("x", "1"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), str(tmp_path / source)])
+    found = inventory_of(tmp_path / "root", ["environment"])
+
+    assert found.pins == ()
+    assert left(found) == [("x", ADDRESS, "environment:1")]
+
+
+@pytest.mark.parametrize(("name", "root"), [("own", ("own", "1")), ("old", ("", ""))])
+def test_the_project_is_known_by_its_name(
+    name: str, root: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "root"
+    here.mkdir()
+    (here / "pyproject.toml").write_text(NAMED)
+    unpack(tmp_path / "packages", f"{name}-1.dist-info", of(name, "1"), direct_url=json.dumps({"url": here.as_uri()}))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "packages")])
+    found = installed(here)
+
+    assert found.root == root
+    assert left(found) == ([("old", ADDRESS, "environment:1")] if name == "old" else [])

@@ -21,6 +21,7 @@ from pytest_artisan.audit.canaries import PUBLIC
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin
 from pytest_artisan.audit.matching import Concern, concern
 from pytest_artisan.audit.osv import OsvService, base_of
+from pytest_artisan.audit.severity import Severity
 from pytest_artisan.audit.source import Canaries
 
 CANARIES = Canaries(critical=("ground", "1.0"), clean=("ground", "1.1"), malware=("trap", "0.1"))
@@ -136,6 +137,37 @@ def test_what_the_service_says_of_a_version_counts(monkeypatch: pytest.MonkeyPat
     assert {v.fixed_in for pin, v in found.vulnerabilities() if pin.version == "1.0"} == {"1.3"}
 
 
+MILD, BAD = (record("PYSEC-2", "p", "introduced 0", vectors=[vector]) for vector in (MEDIUM, CRITICAL))
+
+
+@pytest.mark.parametrize("told", [(MILD, BAD), (BAD, MILD), (MILD, MILD, BAD)])
+@pytest.mark.parametrize("page_size", [1, 9])
+def test_all_that_is_told_by_one_id_counts(told: Sequence[dict[str, Any]], page_size: int) -> None:
+    with serving([*GROUND, *told], page_size=page_size) as url:
+        found = audit(Inventory((Pin("p", "1.0", "r.txt", 1),)), [OsvService(url, canaries=CANARIES)])
+
+    assert [(v.id, v.rating.severity) for _, v in found.vulnerabilities()] == [("PYSEC-2", Severity.CRITICAL)]
+
+
+@pytest.mark.parametrize("told", [(MILD, BAD), (BAD, MILD)])
+def test_what_is_told_of_one_version_counts_for_another(
+    told: Sequence[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import osv_stub
+
+    def evaluated(advisory: Advisory, name: str, version: str) -> Concern:
+        is_told = name != "p" or (advisory.severity[0].score == told[version == "1.1"]["severity"][0]["score"])
+        return concern(advisory, name, version) if is_told else Concern.NOT_AFFECTED
+
+    monkeypatch.setattr(osv_stub, "concern", evaluated)
+    found = audited(told, "p==1.0", "p==1.1")
+
+    assert [(pin.version, v.rating.severity) for pin, v in found.vulnerabilities()] == [
+        ("1.0", Severity.CRITICAL),
+        ("1.1", Severity.CRITICAL),
+    ]
+
+
 def test_a_record_that_was_withdrawn_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     Elsewhere(monkeypatch, "1.0")
     withdrawn = record("PYSEC-2", "p", "introduced 0", withdrawn="2026-01-01T00:00:00Z")
@@ -156,8 +188,27 @@ def test_whatever_is_pinned_can_be_asked_about(version: str) -> None:
     with served(GROUND) as server:
         known = OsvService(server.url).known([("p", version)])
 
-    assert [query["version"] for query in server.queries] == [version]
+    assert {query.get("version") for query in server.queries} - {None} == {version}
     assert known["p", version].advisories == ()
+
+
+def test_of_a_version_that_is_none_all_that_is_known_of_the_package_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    import osv_stub
+
+    def evaluated(advisory: Advisory, name: str, version: str) -> Concern:
+        """The public service compares as texts what is no version, and finds nothing."""
+        answer = concern(advisory, name, version)
+        return Concern.NOT_AFFECTED if answer is Concern.UNDECIDED else answer
+
+    monkeypatch.setattr(osv_stub, "concern", evaluated)
+    listed = record("PYSEC-2", "p", versions=["1.0"], vectors=[CRITICAL])
+    literally = record("PYSEC-3", "p", versions=["1.0-custom-x"], vectors=[CRITICAL])
+    found = audited([listed, literally], "p==1.0-custom-x", "q==1.0-custom-x", "p==2.0")
+
+    assert [(pin.name, v.id) for pin, v in found.vulnerabilities()] == [("p", "PYSEC-3")]
+    assert [(d.pin.version, u.id, u.why) for d in found.dependencies for u in d.undecided] == [
+        ("1.0-custom-x", "PYSEC-2", "'1.0-custom-x' is no version")
+    ]
 
 
 def test_a_hundred_releases_are_asked_about_together() -> None:

@@ -202,6 +202,24 @@ def test_what_the_index_does_not_have_is_not_clean(monkeypatch: pytest.MonkeyPat
         source.known([("p", "1.0"), ("q", "1.0")])
 
 
+def test_a_fix_that_the_index_does_not_have_is_no_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (h11, flawed), (_, sound) = INDEX.critical, INDEX.clean
+    known = {f"{h11}/{flawed}": {"vulnerabilities": [FLAWED]}, f"{h11}/{sound}": {"vulnerabilities": []}}
+    source = PipAudit(Inside({**known, "p/1.0": {"vulnerabilities": [FLAWED]}}, monkeypatch, tmp_path))
+    found = audit(Inventory((Pin("p", "1.0", "r.txt", 1),)), [source])
+
+    assert [(v.id, v.fixed_in) for _, v in found.vulnerabilities()] == [("PYSEC-2", None)]
+
+
+def test_the_names_that_it_tells_are_compared_as_all_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    odd = {**FLAWED, "id": " pysec-2", "aliases": ["cve-2", "ghsa-AAAA-2222-cccc"]}
+    [known] = (
+        PipAudit(Inside({"p/1.0": {"vulnerabilities": [odd]}}, monkeypatch, tmp_path)).known([("p", "1.0")]).values()
+    )
+
+    assert [a.names for a in known.advisories] == [{"PYSEC-2", "CVE-2", "GHSA-aaaa-2222-cccc"}]
+
+
 def test_the_index_is_tried_with_what_it_still_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (h11, flawed), (_, sound) = INDEX.critical, INDEX.clean
     nothing: dict[str, Any] = {"vulnerabilities": []}

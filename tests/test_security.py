@@ -72,7 +72,7 @@ def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.Captu
     [
         ("flawed==2.0\nclean==1\n", "", "GO", ""),
         ("mild==1.0\n", "", "GO", ""),
-        ("clean==1\nFlawed==1.0\n", "", "NO_GO", "requirements.txt:2: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0"),
+        ("clean==1\nFlawed==1.0\n", "", "NO_GO", "requirements.txt:2: PYSEC-2: flawed 1.0: CVE-2026-0001 critical 9.8, CVSS 3.1; go to 2.0"),
         ("stolen==1.0\n", "", "NO_GO", "malware 1 > 0"),
         ("unrated==1.0\n", "", "NO_GO", "unrated 1 > 0"),
         ("unrated==1.0\n", 'unknown = "pass"', "GO", ""),
@@ -96,12 +96,14 @@ def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.Captu
         ("mild==1.0\nclean\n", allowance("clean", 91), "NO_GO", "the entry for clean expires on"),
         ("mild==1.0\n", allowance("clean"), "NO_GO", "the entry for clean allows nothing that is there"),
         ("clean==1\n", 'osv_url = "http://127.0.0.1:1"', "NO_EVIDENCE", "http://127.0.0.1:1: can not be reached"),
+        ("flawed==1.0\n", 'osv_url = "http://127.0.0.1:1"', "NO_GO", "critical 1 > 0"),
+        ("flawed==1.0\n", 'snapshot = "nowhere"', "NO_EVIDENCE", "there is no snapshot"),
     ],
     ids=[
         *("clean", "mild", "critical", "malware", "unrated", "unrated may pass", "exploited", "undecided", "no version"),
         *("an address", "empty", "no snapshot", "small", "waived", "expired", "no reason", "unused"),
         *("waived malware", "waived undecided", "allowed", "allowed another", "nothing else", "no longer allowed"),
-        *("allowed too long", "allowed in vain", "one source of two fails"),
+        *("allowed too long", "allowed in vain", "one source of two fails", "and the other finds"), "the only source fails",
     ],
 )  # fmt: skip
 def test_the_command_and_the_gate_say_the_same(
@@ -160,10 +162,12 @@ def test_what_is_known_is_shown_in_each_form(shop: Project, capsys: pytest.Captu
     assert main([*options, "--format", "md"]) == 1
     table = capsys.readouterr().out
     assert table.startswith("**NO\\-GO**\n\n\\- critical 1 &gt; 0, n=2\n".replace("\n\\-", "\n-"))
-    assert "| mild | 1.0 | PYSEC\\-3 | medium 5.4 | CVSS 3.1 of PYSEC\\-3 | 2.0 | \\- |" in table
+    assert (
+        "| no | mild | 1.0 | PYSEC\\-3, CVE\\-2026\\-0003 | medium 5.4 | CVSS 3.1 of PYSEC\\-3 | 2.0 | \\- |" in table
+    )
     assert main(options) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "NO-GO other.txt:1: PYSEC-2: flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0",
+        "NO-GO other.txt:1: PYSEC-2: flawed 1.0: CVE-2026-0001 critical 9.8, CVSS 3.1; go to 2.0",
         "NO-GO",
     ]
 
@@ -180,7 +184,7 @@ def test_a_waiver_that_ends_soon_is_shown_with_what_it_waives(
     capsys.readouterr()
 
     assert main(["audit"]) == 0
-    told = f"flawed 1.0: critical 9.8, CVSS 3.1 of PYSEC-2; go to 2.0; waived by ada until {soon}: r"
+    told = f"flawed 1.0: CVE-2026-0001 critical 9.8, CVSS 3.1; go to 2.0; waived by ada until {soon}: r"
     ending = f"waiver of CVE-2026-0001 for flawed expires on {soon}"
     assert capsys.readouterr().out.splitlines()[1:] == [
         f"warning requirements.txt:1: PYSEC-2: {told}",
@@ -194,11 +198,12 @@ def test_a_waiver_that_ends_soon_is_shown_with_what_it_waives(
     results = json.loads((shop.path / "verdict.sarif").read_text())["runs"][0]["results"]
     assert [(r["ruleId"], r["level"]) for r in results] == [("audit/PYSEC-2", "warning"), ("audit/waiver", "warning")]
     report = (shop.path / "verdict.md").read_text()
-    assert (
-        "| package | installed | advisory | severity | from | fixed in | waiver |\n|---|---|---|---|---|---|---|\n"
-        in report
+    head = "| blocks | package | installed | advisory | severity | from | fixed in | waiver |"
+    row = (
+        "no | flawed | 1.0 | PYSEC\\-2, CVE\\-2026\\-0001 | critical 9.8 | CVSS 3.1 of PYSEC\\-2 | 2.0 | waived by ada"
     )
-    assert "| flawed | 1.0 | PYSEC\\-2 | critical 9.8 | CVSS 3.1 of PYSEC\\-2 | 2.0 | waived by ada until" in report
+    assert f"{head}\n|---|---|---|---|---|---|---|---|\n| {row} until" in report
+    assert report.count("PYSEC") == 2
 
 
 @pytest.mark.parametrize(
@@ -238,7 +243,7 @@ def test_a_part_of_what_the_policy_names_may_leave_a_decision_without_a_cause(
     capsys.readouterr()
 
     assert main(["audit"]) == 1
-    assert "NO-GO waivers out of order 2 > 0" in capsys.readouterr().out
+    assert "NO-GO decisions out of order 2 > 0" in capsys.readouterr().out
     assert main(["audit", "other.txt"]) == 0
     assert (
         "warning waivers.toml:1: waiver: waiver of CVE-2026-0001 for flawed waives nothing" in capsys.readouterr().out
@@ -250,7 +255,10 @@ def test_what_nobody_could_tell_is_in_every_form(shop: Project, capsys: pytest.C
     capsys.readouterr()
 
     assert main(["audit", "--format", "md"]) == 1
-    assert "**NO\\-EVIDENCE**\n\n- releases audited: no data: clean has no exact version" in capsys.readouterr().out
+    assert (
+        "**NO\\-EVIDENCE**\n\n- releases audited: no data: requirements.txt:2: clean has no exact version"
+        in capsys.readouterr().out
+    )
     assert main(["audit", "--format", "sarif"]) == 1
     results = json.loads(capsys.readouterr().out)["runs"][0]["results"]
     assert [(r["ruleId"], r["level"]) for r in results] == [
@@ -267,7 +275,7 @@ def test_only_what_somebody_looked_for_is_said_not_to_be_there(
 
     assert run.verdict is not None
     names = [measurement.name for gate in run.verdict.gates for measurement in gate.measurements]
-    assert names == ["releases audited", "critical", "malware", "unrated", "waivers out of order", "SBOM components"]
+    assert names == ["releases audited", "critical", "malware", "unrated", "decisions out of order", "SBOM components"]
 
 
 def test_no_check_of_the_policy_can_be_declared_away(shop: Project) -> None:

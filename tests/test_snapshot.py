@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import sqlite3
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from osv_records import GHSA, GROUND, NOW, PYPA, needs_data, record, written
+from osv_records import CRITICAL, GHSA, GROUND, MEDIUM, NOW, PYPA, needs_data, record, written
 
-from pytest_artisan.audit.inventory import NoAudit
+from pytest_artisan.audit.audit import audit
+from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin
 from pytest_artisan.audit.snapshot import Snapshot, import_records
 
 WEEK = timedelta(days=7)
+OLD = "2026-01-01T00:00:00Z"
 
 
 def snapshot(path: Path, floor: int = 1, max_age: timedelta = WEEK) -> Snapshot:
@@ -27,121 +27,8 @@ def snapshot(path: Path, floor: int = 1, max_age: timedelta = WEEK) -> Snapshot:
 @pytest.fixture
 def imported(tmp_path: Path) -> Path:
     into = tmp_path / "advisories.sqlite"
-    import_records([written(tmp_path / "ground.jsonl", *GROUND)], into, NOW)
+    import_records([written(tmp_path / "ground.jsonl", *GROUND, record("BAD", "bad", aliases=5))], into, NOW)
     return into
-
-
-def as_list(folder: Path) -> Path:
-    path = folder / "all.json"
-    path.write_text(json.dumps(GROUND, indent=1))
-    return path
-
-
-def as_folder(folder: Path) -> Path:
-    below = folder / "vulns" / "p"
-    below.mkdir(parents=True)
-    for one in GROUND:
-        (below / f"{one['id']}.json").write_text(json.dumps(one, indent=2))
-    (below / "README.md").write_text("not a record")
-    return folder / "vulns"
-
-
-def as_gzip(folder: Path) -> Path:
-    path = folder / "all.jsonl.gz"
-    path.write_bytes(gzip.compress(written(folder / "plain.jsonl", *GROUND).read_bytes()))
-    return path
-
-
-def as_zip(folder: Path) -> Path:
-    path = folder / "all.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for one in GROUND:
-            archive.writestr(f"../{one['id']}.json", json.dumps(one))
-    return path
-
-
-@pytest.mark.parametrize("form", [as_list, as_folder, as_gzip, as_zip])
-def test_records_are_read_in_whatever_form_they_come(form: Callable[[Path], Path], tmp_path: Path) -> None:
-    done = import_records([form(tmp_path)], tmp_path / "out" / "a.sqlite", NOW)
-    source = snapshot(tmp_path / "out" / "a.sqlite")
-    known = source.known([("ground", "1.0"), ("nobody", "1")])
-
-    assert (done.manifest.records, done.manifest.malformed) == (2, 0)
-    assert [a.id for a in known["ground", "1.0"].advisories] == ["PYSEC-1"]
-    assert known["nobody", "1"].advisories == ()
-    assert source.canaries.critical == ("ground", "1.0")
-    assert source.canaries.clean == ("ground", "1.1")
-    assert source.canaries.malware == ("trap", "0.1")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.sqlite"]
-
-
-def test_a_record_that_can_not_be_read_is_named_with_its_package(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.jsonl", *GROUND, {**record("BAD-1", "Of.Mine"), "affected": "x", "name": "Of.Mine"})
-    path.write_text(path.read_text() + '{"id": "BAD-2", "package": {"name": "torn"\n')
-    done = import_records([path], tmp_path / "a.sqlite", NOW)
-    known = snapshot(tmp_path / "a.sqlite").known([("of-mine", "1"), ("torn", "1")])
-
-    assert [bad.id for bad in done.malformed] == ["BAD-1", "BAD-2"]
-    assert [bad.id for bad in known["of-mine", "1"].malformed] == ["BAD-1"]
-    assert [bad.id for bad in known["torn", "1"].malformed] == ["BAD-2"]
-
-
-def test_of_two_records_with_one_id_the_later_counts(tmp_path: Path) -> None:
-    later = {**record("PYSEC-1", "ground", "introduced 0", "fixed 2.0"), "modified": "2026-11-24T00:00:00Z"}
-    paths = [
-        written(tmp_path / "later.jsonl", later),
-        written(tmp_path / "first.jsonl", *GROUND, record("C", "ground")),
-    ]
-    import_records(paths, tmp_path / "a.sqlite", NOW)
-    database = sqlite3.connect(tmp_path / "a.sqlite")
-    rows = list(database.execute("SELECT id, record FROM advisory WHERE package = 'ground' ORDER BY id"))
-    database.close()
-
-    assert [(id_, b"2.0" in text) for id_, text in rows] == [("C", False), ("PYSEC-1", True)]
-
-
-def test_a_date_in_the_future_makes_nothing_fresh(tmp_path: Path) -> None:
-    """The real database has one such record."""
-    old = [{**one, "modified": "2026-10-01T00:00:00Z"} for one in GROUND]
-    import_records(
-        [written(tmp_path / "a.jsonl", *old, {**record("X", "x"), "modified": "2027-07-09T15:54:00Z"})],
-        tmp_path / "a.sqlite",
-        NOW,
-    )
-
-    with pytest.raises(NoAudit, match=r"its newest record is 54\.5 days old, more than .* of 7 days"):
-        snapshot(tmp_path / "a.sqlite")
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        (b"", "holds no record"),
-        (b"[]", "holds no record"),
-        (b"<html>Please log in</html>", "is cut off, or no JSON"),
-        (b'{"id": "A"}\n{"id": "B", "affec', "is cut off, or no JSON"),
-        (b'{"id": "A", "modified": "2026-01-01T00:00:00Z"}', "no advisory about a package of PyPI"),
-        (json.dumps({**record("A", "p"), "modified": "soon"}).encode(), "no record says when it was changed"),
-    ],
-    ids=["empty", "empty list", "HTML", "cut off", "of nothing", "undated"],
-)
-def test_an_import_of_nothing_is_refused_and_leaves_the_old_one(text: bytes, cause: str, imported: Path) -> None:
-    before = imported.read_bytes()
-    path = imported.with_name("new.jsonl")
-    path.write_bytes(text)
-
-    with pytest.raises(NoAudit, match=cause):
-        import_records([path], imported, NOW)
-    assert imported.read_bytes() == before
-    assert sorted(p.name for p in imported.parent.iterdir()) == ["advisories.sqlite", "ground.jsonl", "new.jsonl"]
-
-
-def test_a_compressed_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
-    path = as_gzip(tmp_path)
-    path.write_bytes(path.read_bytes()[:-12])
-
-    with pytest.raises(NoAudit, match="can not be read"):
-        import_records([path], tmp_path / "a.sqlite", NOW)
 
 
 def change(path: Path, statement: str) -> None:
@@ -151,20 +38,38 @@ def change(path: Path, statement: str) -> None:
     database.close()
 
 
+def change_tree(path: Path, table: str, old: bytes, new: bytes) -> None:
+    """As a bad block would, in the page where a table begins, whatever SQLite thinks of it."""
+    database = sqlite3.connect(path)
+    [(root,)] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table])
+    [(size,)] = database.execute("PRAGMA page_size")
+    database.close()
+    data = path.read_bytes()
+    page = data[(root - 1) * size : root * size]
+    assert old in page
+    path.write_bytes(data[: (root - 1) * size] + page.replace(old, new) + data[root * size :])
+
+
+NOT_WHOLE = "does not hold what was imported"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (Path.unlink, "there is no snapshot"),
     "empty": (lambda path: path.write_bytes(b""), "is damaged, or no snapshot"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is damaged"),
     "no database": (lambda path: path.write_text("{}" * 9000), "is damaged, or no snapshot"),
     "another database": (lambda path: change(path, "DROP TABLE manifest"), "is damaged, or no snapshot"),
-    "an advisory less": (lambda path: change(path, "DELETE FROM advisory WHERE id = 'PYSEC-1'"), "does not hold what"),
-    "a changed one": (
-        lambda path: change(path, "UPDATE advisory SET package = 'x' WHERE id = 'MAL-1'"),
-        "does not hold",
+    "an advisory less": (lambda path: change(path, "DELETE FROM advisory WHERE cluster = 1"), NOT_WHOLE),
+    "a package less": (lambda path: change(path, "DELETE FROM package WHERE name = 'trap'"), NOT_WHOLE),
+    "a changed one": (lambda path: change(path, "UPDATE package SET name = 'x' WHERE name = 'trap'"), NOT_WHOLE),
+    "a malformed one less": (lambda path: change(path, "DELETE FROM malformed"), NOT_WHOLE),
+    "a bad block of names": (lambda path: change_tree(path, "package", b"ground", b"grounc"), NOT_WHOLE),
+    "a bad block of records": (lambda path: change_tree(path, "advisory", b"1.1", b"0.1"), NOT_WHOLE),
+    "a bad block of the manifest": (
+        lambda path: change_tree(path, "manifest", b"2026-11-23", b"2026-11-24"),
+        NOT_WHOLE,
     ),
     "one of a later version": (
-        lambda path: change(path, """UPDATE manifest SET data = replace(data, '"format":1', '"format":2')"""),
-        "has format 2, and 1 can be read",
+        lambda path: change(path, """UPDATE manifest SET data = replace(data, '"format":2', '"format":3')"""),
+        "has format 3, and 2 can be read",
     ),
 }
 
@@ -188,6 +93,47 @@ def test_a_snapshot_that_is_too_old_too_small_or_untried_is_refused(imported: Pa
         snapshot(imported)
 
 
+def test_a_clock_that_stands_before_the_import_makes_nothing_fresh(imported: Path) -> None:
+    with pytest.raises(NoAudit, match=r"was imported at 2026-11-24, and the clock says 2001-01-01"):
+        Snapshot(imported, max_age=WEEK, floor=1, now=datetime(2001, 1, 1, tzinfo=UTC))
+    assert Snapshot(imported, max_age=WEEK, floor=1, now=NOW - timedelta(hours=23)).manifest.records == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "severity", "is_malware"),
+    [
+        ({"id": "GHSA-1", "package": "other", "vectors": [CRITICAL], "aliases": ["cve-2026-1"]}, "critical", False),
+        ({"id": "CVE-2026-1", "affected": [], "vectors": [CRITICAL]}, "critical", False),
+        ({"id": "GHSA-1", "package": "other", "aliases": ["CVE-2026-1"], "label": "CRITICAL"}, "critical", False),
+        ({"id": "MAL-2026-1", "affected": [], "vectors": [], "aliases": ["CVE-2026-1"]}, "medium", True),
+        ({"id": "GHSA-1", "package": "other", "vectors": [CRITICAL], "related": ["CVE-2026-1"]}, "medium", False),
+        (
+            {"id": "GHSA-1", "package": "other", "vectors": [CRITICAL], "aliases": ["CVE-2026-1"], "withdrawn": OLD},
+            "medium",
+            False,
+        ),
+    ],
+    ids=["of another package", "of none", "labelled there", "malware", "but related", "withdrawn"],
+)
+def test_who_shares_a_name_rates_whatever_package_it_is_about(
+    other: dict[str, Any], severity: str, is_malware: bool, tmp_path: Path
+) -> None:
+    label = other.pop("label", None)
+    one = record(other.pop("id"), other.pop("package", "other"), "introduced 0", **other)
+    if label:
+        one["affected"][0]["database_specific"] = {"severity": label}
+    flawed = record("PYSEC-2", "flawed", "introduced 0", vectors=[MEDIUM], aliases=["CVE-2026-1"])
+    import_records([written(tmp_path / "a.jsonl", *GROUND, flawed, one)], tmp_path / "a.sqlite", NOW)
+    inventory = Inventory((Pin("flawed", "1.0", "r.txt", 1), Pin("other", "1.0", "r.txt", 2)))
+    first, second = audit(inventory, [snapshot(tmp_path / "a.sqlite")]).dependencies
+
+    assert [(v.id, v.rating.severity.value, v.is_malware) for v in first.vulnerabilities] == [
+        ("PYSEC-2", severity, is_malware)
+    ]
+    # It is affected by what is about it alone.
+    assert [v.id for v in second.vulnerabilities] == (["GHSA-1"] if one["affected"] and "withdrawn" not in one else [])
+
+
 def test_imports_at_once_leave_one_whole_snapshot_at_all_times(imported: Path) -> None:
     more = written(imported.with_name("more.jsonl"), *GROUND, *(record(f"PYSEC-9{n}", f"p{n}") for n in range(200)))
     with ThreadPoolExecutor(4) as pool:
@@ -203,6 +149,18 @@ def test_imports_at_once_leave_one_whole_snapshot_at_all_times(imported: Path) -
 def test_where_nothing_can_be_written_the_import_says_so(imported: Path) -> None:
     with pytest.raises(NoAudit, match="can not be written: "):
         import_records([imported.with_name("ground.jsonl")], imported / "below" / "a", NOW)
+
+
+def test_a_canary_is_rated_as_the_audit_rates_it(tmp_path: Path) -> None:
+    """Here the newest affected version is listed by one record, and rated by another that does not know of it."""
+    listing = record(
+        "PYSEC-3", "ground", "introduced 2.0", "fixed 4.0", versions=["3.0"], vectors=[MEDIUM], aliases=["CVE-1"]
+    )
+    import_records([written(tmp_path / "a.jsonl", *GROUND, listing)], tmp_path / "a.sqlite", NOW)
+    source = snapshot(tmp_path / "a.sqlite")
+
+    assert source.canaries.critical == ("ground", "3.0")
+    assert audit(Inventory((Pin("other", "1.0", "r.txt", 1),)), [source]).dependencies
 
 
 @needs_data

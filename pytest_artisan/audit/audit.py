@@ -11,7 +11,7 @@ from pytest_artisan.audit.canaries import faults_of, is_malware
 from pytest_artisan.audit.clusters import clusters_of, names_of
 from pytest_artisan.audit.fixes import fix_of
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
-from pytest_artisan.audit.matching import Concern, concern, unplaced
+from pytest_artisan.audit.matching import Concern, concern, decides, doubt
 from pytest_artisan.audit.severity import Rating, rating_of
 from pytest_artisan.audit.source import Known, Malformed, Release, Source
 
@@ -77,12 +77,16 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Every pin of an inventory, and what could not be audited; `used` are the pardons that pardoned something."""
+    """Every pin of an inventory, and what could not be audited; `used` are the pardons that pardoned something.
+
+    `silent` says of sources why they did not answer, where others did.
+    """
 
     origins: tuple[str, ...]
     dependencies: tuple[Dependency, ...]
     unaudited: tuple[Unaudited, ...]
     used: tuple[Pardon, ...] = ()
+    silent: tuple[str, ...] = ()
 
     def vulnerabilities(self) -> Iterator[tuple[Pin, Vulnerability]]:
         return ((d.pin, v) for d in self.dependencies for v in d.vulnerabilities)
@@ -108,35 +112,44 @@ def audit(
 ) -> Audit:
     """Ask all sources about all pins; `exploited` are names of what is used in attacks.
 
-    Raises NoAudit where there is nothing to ask about, nobody to ask, or one that does not know what it must know.
+    Raises NoAudit where there is nothing to ask about, or nobody who answers and knows what it must know.
     """
     releases = sorted({(pin.name, pin.version) for pin in inventory.pins})
     if not releases:
         left = "".join(f"; {one.name} {one.why}" for one in inventory.unaudited[:_NAMED])
         raise NoAudit(f"no pin was found, so there is nothing to audit{left}")
-    if not sources:
-        raise NoAudit("no source of advisories is configured")
-    known = _asked(sources, releases)
+    answers, silent = _asked(sources, releases)
+    if not answers:
+        raise NoAudit("; ".join(silent) or "no source of advisories is configured")
+    known = {release: _together(answer[release] for _, answer in answers) for release in releases}
     judge = _Judge(exploited, pardons)
     found = {release: judge.of(release, known[release]) for release in releases}
-    fixed = _with_fixes(found, known, sources)
+    fixed = _with_fixes(found, known, [source for source, _ in answers])
     return Audit(
-        origins=tuple(source.origin for source in sources),
+        origins=tuple(source.origin for source, _ in answers),
         dependencies=tuple(replace(fixed[pin.name, pin.version], pin=pin) for pin in inventory.pins),
         unaudited=inventory.unaudited,
         used=tuple(judge.used.values()),
+        silent=tuple(silent),
     )
 
 
-def _asked(sources: Sequence[Source], releases: Sequence[Release]) -> dict[Release, Known]:
-    """What all sources together know. Raises NoAudit where one does not know what it must."""
-    answers = []
+def _asked(
+    sources: Sequence[Source], releases: Sequence[Release]
+) -> tuple[list[tuple[Source, Mapping[Release, Known]]], list[str]]:
+    """What each source knows, and why others did not answer, or do not know what they must."""
+    answers, silent = [], []
     for source in sources:
-        answer = source.known(list(dict.fromkeys([*source.canaries.releases, *releases])))
-        for fault in faults_of(source.canaries, answer, source.rates):
-            raise NoAudit(f"{source.origin} can not be believed: {fault}")
-        answers.append(answer)
-    return {release: _together(answer[release] for answer in answers) for release in releases}
+        try:
+            answer = source.known(list(dict.fromkeys([*source.canaries.releases, *releases])))
+        except NoAudit as error:
+            silent.append(str(error))
+            continue
+        faults = faults_of(source.canaries, answer, source.rates)
+        silent += [f"{source.origin} can not be believed: {fault}" for fault in faults[:1]]
+        if not faults:
+            answers.append((source, answer))
+    return answers, silent
 
 
 def _together(parts: Iterable[Known]) -> Known:
@@ -166,9 +179,10 @@ class _Judge:
             if Concern.AFFECTED in answers:
                 first = cluster[answers.index(Concern.AFFECTED)]
                 vulnerabilities.append(self._vulnerability(first, cluster, release))
-            # Where another record of the same vulnerability can be read, that one decides.
-            elif set(answers) == {Concern.UNDECIDED}:
-                undecided.append(self._undecided(cluster, release))
+            elif Concern.UNDECIDED in answers and not _is_cleared(cluster, answers, release[0]):
+                first = cluster[answers.index(Concern.UNDECIDED)]
+                pardon = self._pardon(names_of(cluster), release)
+                undecided.append(Undecided(first.id, doubt(first, release[1]), pardon))
         vulnerabilities.sort(key=lambda v: (-v.rating.severity.badness, v.id))
         return Dependency(Pin(*release, "", 0), tuple(vulnerabilities), tuple(undecided))
 
@@ -185,11 +199,6 @@ class _Judge:
             pardon=self._pardon(names, release),
         )
 
-    def _undecided(self, cluster: tuple[Advisory, ...], release: Release) -> Undecided:
-        texts = ", ".join(repr(text) for advisory in cluster for text in unplaced(advisory)[:3])
-        why = f"its record names {texts}, which is no version" if texts else f"{release[1]!r} is no version"
-        return Undecided(cluster[0].id, why, self._pardon(names_of(cluster), release))
-
     def _malformed(self, bad: Malformed, release: Release) -> Undecided:
         return Undecided(bad.id, f"its record can not be read: {bad.why}", self._pardon([bad.id], release))
 
@@ -199,25 +208,37 @@ class _Judge:
         return "; ".join(pardon.told() for pardon in covering.values())
 
 
+def _is_cleared(cluster: Sequence[Advisory], answers: Sequence[Concern], name: str) -> bool:
+    """Whether another record of the same vulnerability can be read, and says which versions it is about."""
+    told = zip(cluster, answers, strict=True)
+    return any(answer is Concern.NOT_AFFECTED and decides(advisory, name) for advisory, answer in told)
+
+
 def _with_fixes(
     found: Mapping[Release, Dependency], known: Mapping[Release, Known], sources: Sequence[Source]
 ) -> dict[Release, Dependency]:
     """The same with what to go to; what is known of that is asked as well, and of what is advised instead of it."""
     told = {release: known[release] for release, dependency in found.items() if dependency.vulnerabilities}
     fixes: dict[Release, str | None] = {}
-    open_, tried = set(told), set[Release]()
+    tried: dict[Release, Known] = {}
+    open_ = set(told)
     for _ in range(_ROUNDS):
         fixes |= {release: fix_of(*release, told[release].advisories) for release in open_}
-        asked = {(release[0], fix) for release in open_ if (fix := fixes[release]) is not None} - tried
-        if not asked:
+        advised = {release: (release[0], fix) for release in open_ if (fix := fixes[release]) is not None}
+        new = sorted(set(advised.values()) - tried.keys())
+        try:
+            answers = [source.known(new) for source in sources] if new else []
+        except NoAudit:
             break
-        tried |= asked
-        answers = [source.known(sorted(asked)) for source in sources]
-        more = {(r, fix) for r, fix in fixes.items() if fix is not None and (r[0], fix) in asked}
-        together = {r: _together([told[r], *(answer[r[0], fix] for answer in answers)]) for r, fix in more}
+        tried |= {release: _together(answer[release] for answer in answers) for release in new}
+        together = {release: _together([told[release], tried[fix]]) for release, fix in advised.items()}
         # What nobody says anything new about stays as it is.
-        open_ = {r for r, known_now in together.items() if known_now != told[r]}
+        open_ = {release for release, known_now in together.items() if known_now != told[release]}
         told |= together
+        if not open_:
+            break
+    # What nobody could look at is no advice; what was found stays, whatever became of that.
+    fixes |= dict.fromkeys(open_)
     return {
         release: replace(
             dependency, vulnerabilities=tuple(replace(v, fixed_in=fixes[release]) for v in dependency.vulnerabilities)

@@ -39,10 +39,12 @@ def canaries_in(advisories: Iterable[Advisory]) -> Canaries | None:
 
 def faults_of(canaries: Canaries, known: Mapping[Release, Known], rates: bool) -> list[str]:
     """What a source answered wrongly, a line each; `rates` says whether it tells how bad something is."""
+    # As the audit does it: whoever shares a name rates, whichever of them names the version.
     critical = [
         cluster
-        for cluster in clusters_of(_concerning(canaries.critical, known))
-        if not rates or rating_of(cluster).severity is Severity.CRITICAL
+        for cluster in clusters_of(known[canaries.critical].advisories)
+        if any(_is_affected(advisory, canaries.critical) for advisory in cluster)
+        and (not rates or rating_of(cluster).severity is Severity.CRITICAL)
     ]
     wanted = "a critical advisory" if rates else "an advisory"
     faults = [] if critical else [f"it knows {wanted} of {_text(canaries.critical)}, and told none"]

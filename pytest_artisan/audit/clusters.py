@@ -14,15 +14,19 @@ def names_of(cluster: Iterable[Advisory]) -> frozenset[str]:
 
 def clusters_of(advisories: Iterable[Advisory]) -> list[tuple[Advisory, ...]]:
     """The advisories, those of one vulnerability together, in the order of their first ids."""
-    groups: list[tuple[set[str], list[Advisory]]] = []
-    for advisory in sorted(advisories, key=lambda a: a.id):
-        names, members = set(advisory.names), [advisory]
-        apart = []
-        for group in groups:
-            if group[0] & names:
-                names |= group[0]
-                members = [*group[1], *members]
-            else:
-                apart.append(group)
-        groups = [*apart, (names, members)]
-    return sorted((tuple(sorted(members, key=lambda a: a.id)) for _, members in groups), key=lambda c: c[0].id)
+    ordered = sorted(advisories, key=lambda a: a.id)
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (parent := parents.setdefault(name, name)) != name:
+            # Half of the way is cut off each time, so that no chain stays long.
+            parents[name] = name = parents[parent]
+        return name
+
+    for advisory in ordered:
+        for alias in advisory.aliases:
+            parents[root(alias)] = root(advisory.id)
+    clusters: dict[str, list[Advisory]] = {}
+    for advisory in ordered:
+        clusters.setdefault(root(advisory.id), []).append(advisory)
+    return [tuple(cluster) for cluster in clusters.values()]

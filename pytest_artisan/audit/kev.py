@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_artisan.audit.advisories import key_of
 from pytest_artisan.settings import SettingsError, read_json
 
 
@@ -27,6 +28,6 @@ def read_kev(path: Path, name: str) -> frozenset[str]:
     if not entries:
         raise SettingsError(f"{name}: the catalogue is empty")
     for entry in entries:
-        if not re.fullmatch(r"CVE-\d{4}-\d{4,}", entry.cve):
+        if not re.fullmatch(r"CVE-\d{4}-\d{4,}", key_of(entry.cve)):
             raise SettingsError(f"{name}: {entry.cve!r} is no CVE id")
-    return frozenset(entry.cve for entry in entries)
+    return frozenset(key_of(entry.cve) for entry in entries)

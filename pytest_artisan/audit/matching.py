@@ -14,6 +14,7 @@ Bound = tuple[str, str]  # which kind of event, and its version
 _KINDS = ("introduced", "fixed", "last_affected", "limit")
 _BEGINNING, _FIRST = "0", Version("0.dev0")
 _NO_LIMIT = "*"
+_NAMED = 3  # in one line
 
 
 class Concern(Enum):
@@ -37,11 +38,26 @@ def concern(advisory: Advisory, name: str, text: str) -> Concern:
     """What an advisory says of a version of the package with that canonical name.
 
     It is affected where it is listed or lies in a range. A withdrawn advisory says nothing, and neither does a part without
-    versions and ranges.
+    versions and ranges, or with those of commits alone.
     """
     if advisory.withdrawn is not None:
         return Concern.NOT_AFFECTED
     return _worst(_of_part(affected, text, version_of(text)) for affected in advisory.affecting(name))
+
+
+def decides(advisory: Advisory, name: str) -> bool:
+    """Whether it says which versions of the package are affected, so that it may clear the others."""
+    if advisory.withdrawn is not None:
+        return False
+    return any(part.versions or _ordered(part) for part in advisory.affecting(name))
+
+
+def doubt(advisory: Advisory, text: str) -> str:
+    """Why an advisory that is undecided about a version is so."""
+    if version_of(text) is None:
+        return f"{text!r} is no version"
+    texts = ", ".join(map(repr, unplaced(advisory)[:_NAMED]))
+    return f"its record names {texts}, which is no version" if texts else "its record has a range without a beginning"
 
 
 def unplaced(advisory: Advisory) -> list[str]:
@@ -83,7 +99,11 @@ def _worst(answers: Iterator[Concern]) -> Concern:
 def _of_part(affected: Affected, text: str, version: Version | None) -> Concern:
     if _is_listed(affected.versions, text, version):
         return Concern.AFFECTED
-    return _worst(Concern.UNDECIDED if version is None else _of_range(r, version) for r in _ordered(affected))
+    ranges = _ordered(affected)
+    if version is None:
+        # It may be another one's other spelling.
+        return Concern.UNDECIDED if affected.versions or ranges else Concern.NOT_AFFECTED
+    return _worst(_of_range(one, version) for one in ranges)
 
 
 def _ordered(affected: Affected) -> list[Range]:
@@ -93,14 +113,21 @@ def _ordered(affected: Affected) -> list[Range]:
 
 def _of_range(given: Range, version: Version) -> Concern:
     bounds = [bound for event in given.events for bound in _bounds(event)]
-    if not bounds:
+    if all(kind != "introduced" for kind, _ in bounds):
+        # OSV asks for one, so that its name is misspelt, or its line is lost.
         return Concern.UNDECIDED
-    is_affected = _at(bounds, version)
-    unplaced = {kind for kind, text in bounds if _place(text) is None}
-    # An end that nobody can place may come before the version, and a beginning as well.
-    if unplaced - {"introduced"} if is_affected else "introduced" in unplaced:
-        return Concern.UNDECIDED
-    return Concern.AFFECTED if is_affected else Concern.NOT_AFFECTED
+    both = {_within([event.limit for event in given.events if event.limit is not None], version), _at(bounds, version)}
+    if Concern.NOT_AFFECTED in both:
+        return Concern.NOT_AFFECTED
+    return Concern.UNDECIDED if Concern.UNDECIDED in both else Concern.AFFECTED
+
+
+def _within(limits: list[str], version: Version) -> Concern:
+    """Whether the version comes before one of the limits, which is where the range is looked at."""
+    places = [_place(text) for text in limits]
+    if not limits or _NO_LIMIT in limits or any(p is not None and _as_exact_as(p, version) < p for p in places):
+        return Concern.AFFECTED
+    return Concern.UNDECIDED if None in places else Concern.NOT_AFFECTED
 
 
 def _bounds(event: Event) -> Iterator[Bound]:
@@ -114,12 +141,9 @@ def _place(text: str) -> Version | None:
     return _FIRST if text == _BEGINNING else version_of(text)
 
 
-def _at(bounds: list[Bound], version: Version) -> bool:
-    """Whether the version is affected, as far as the bounds have a place."""
+def _at(bounds: list[Bound], version: Version) -> Concern:
+    """Whether the version lies between a beginning and an end, as far as these have a place."""
     placed = [(place, kind) for kind, text in bounds if (place := _place(text)) is not None]
-    limits = [place for place, kind in placed if kind == "limit"]
-    if limits and all(_as_exact_as(limit, version) >= limit for limit in limits):
-        return False
     is_affected = False
     # Where something ends and begins anew with one version, that version is affected.
     for place, kind in sorted(placed, key=lambda one: (one[0], one[1] == "introduced")):
@@ -128,7 +152,11 @@ def _at(bounds: list[Bound], version: Version) -> bool:
             is_affected = True
         elif (kind == "fixed" and here >= place) or (kind == "last_affected" and here > place):
             is_affected = False
-    return is_affected
+    unplaced = {kind for kind, text in bounds if _place(text) is None}
+    # An end that nobody can place may come before the version, and a beginning as well.
+    if unplaced & {"fixed", "last_affected"} if is_affected else "introduced" in unplaced:
+        return Concern.UNDECIDED
+    return Concern.AFFECTED if is_affected else Concern.NOT_AFFECTED
 
 
 def _as_exact_as(bound: Version, version: Version) -> Version:

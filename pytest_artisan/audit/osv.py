@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ from pytest_artisan.audit.advisories import Advisory, Affected, MalformedError, 
 from pytest_artisan.audit.budget import Budget
 from pytest_artisan.audit.canaries import PUBLIC
 from pytest_artisan.audit.inventory import NoAudit
-from pytest_artisan.audit.matching import Concern, concern
+from pytest_artisan.audit.matching import Concern, concern, version_of
 from pytest_artisan.audit.records import Record, id_in
 from pytest_artisan.audit.source import Canaries, Known, Malformed, Release, spellings
 from pytest_artisan.clock import Clock
@@ -27,13 +27,15 @@ _MOST_BYTES = 32 << 20  # of all pages about one release; the public service sen
 _MOST_EMPTY = 20  # pages in a row that bring no record
 _VULNS, _TOKEN = "vulns", "next_page_token"
 _FAULTS = frozenset({"error", "errors", "code"})
+_Question = tuple[str, str | None]  # a name, and a version, or None for whichever
 
 
 class OsvService:
     """Asks `{url}/v1/query` about each release, within `timeout_s` seconds for all that is asked of this object.
 
-    What the service says of a version counts where our own evaluation of its record would say otherwise, too. Raises
-    NoAudit for an address that is none, or holds credentials.
+    What the service says of a version counts where our own evaluation of its record would say otherwise, too. Of one that
+    is no version it can say nothing, so that all that it knows of the package is looked at. Raises NoAudit for an address
+    that is none, or holds credentials.
     """
 
     rates = True
@@ -45,42 +47,45 @@ class OsvService:
         self.origin = f"osv {self._base.partition('://')[2]}"
         self.canaries = canaries
         self._budget = Budget(timeout_s, clock)
-        self._answers: dict[Release, tuple[list[str], tuple[Malformed, ...]]] = {}
-        self._advisories: dict[tuple[str, str], Advisory] = {}
+        self._answers: dict[_Question, tuple[list[str], tuple[Malformed, ...]]] = {}
+        self._told: dict[tuple[str, str], list[Advisory]] = {}  # all that it said by one id, of whichever version
+        self._affected: dict[tuple[str, str], dict[str, None]] = {}  # and which versions it said to be affected
 
     def known(self, releases: Sequence[Release]) -> Mapping[Release, Known]:
-        wanted = {(name, text) for name, version in releases for text in spellings(version)}
-        new = sorted(wanted - self._answers.keys())
+        wanted = {question for release in releases for question in _questions(*release)}
+        new = sorted(wanted - self._answers.keys(), key=_order)
         if new:
             from pytest_artisan.audit.post import within
 
-            for (name, version), records in within(self._budget, self._base, lambda: self._ask(new)).items():
-                self._keep(name, version, records)
+            answers = within(self._budget, self._base, lambda: self._ask(new))
+            for question in new:
+                self._keep(*question, answers[question])
         return {release: self._known(*release) for release in releases}
 
-    async def _ask(self, releases: Sequence[Release]) -> dict[Release, list[bytes]]:
+    async def _ask(self, questions: Sequence[_Question]) -> dict[_Question, list[bytes]]:
         """The records about each of them."""
         import asyncio
 
         from pytest_artisan.audit.post import CONNECTIONS, Service
 
-        answers: dict[Release, list[bytes]] = {}
-        left = iter(releases)
+        answers: dict[_Question, list[bytes]] = {}
+        left = iter(questions)
         async with Service(self._base, _QUERY, self._budget) as service:
 
             async def work() -> None:
-                for release in left:
-                    answers[release] = await self._records(service, release)
+                for question in left:
+                    answers[question] = await self._records(service, question)
 
             async with asyncio.TaskGroup() as group:
                 for _ in range(CONNECTIONS):
                     group.create_task(work())
         return answers
 
-    async def _records(self, service: Service, release: Release) -> list[bytes]:
+    async def _records(self, service: Service, question: _Question) -> list[bytes]:
         """All pages of one answer together."""
-        name, version = release
-        query = {"package": {"name": name, "ecosystem": _ECOSYSTEM}, "version": version}
+        name, version = question
+        query: dict[str, Any] = {"package": {"name": name, "ecosystem": _ECOSYSTEM}}
+        query |= {} if version is None else {"version": version}
         records, tokens, empty, most = list[bytes](), set[str](), 0, _MOST_BYTES
         while empty <= _MOST_EMPTY:
             content = await service.post(json.dumps(query).encode(), most)
@@ -88,7 +93,7 @@ class OsvService:
             try:
                 page, token = _page(content)
             except ValueError as error:
-                raise NoAudit(f"{self._base}: its answer about {'=='.join(release)} {error}") from None
+                raise NoAudit(f"{self._base}: its answer about {_text(question)} {error}") from None
             records += page
             if not token:
                 return records
@@ -97,15 +102,15 @@ class OsvService:
             tokens.add(token)
             query["page_token"] = token
             empty = 0 if page else empty + 1
-        raise NoAudit(f"{self._base}: its answer about {'=='.join(release)} does not end: page follows page")
+        raise NoAudit(f"{self._base}: its answer about {_text(question)} does not end: page follows page")
 
-    def _keep(self, name: str, version: str, records: Iterable[bytes]) -> None:
+    def _keep(self, name: str, version: str | None, records: Iterable[bytes]) -> None:
         ids, malformed = list[str](), list[Malformed]()
         for number, record in enumerate(records, 1):
             try:
                 advisory = advisory_of(record)
             except (MalformedError, RecursionError) as error:
-                where = f"record {number} of {self._base} about {name}=={version}"
+                where = f"record {number} of {self._base} about {_text((name, version))}"
                 malformed.append(Malformed(id_in(Record(record, where)), str(error)))
                 continue
             if advisory.withdrawn is not None:
@@ -116,16 +121,33 @@ class OsvService:
                     + (", ".join(sorted(advisory.packages)) or "nothing of PyPI")
                 )
             ids.append(advisory.id)
-            # Of what it said before of another version of the package, nothing is lost.
-            said = self._advisories.get((name, advisory.id), advisory)
-            self._advisories[name, advisory.id] = _with(said, name, version)
+            told = self._told.setdefault((name, advisory.id), [])
+            if advisory not in told:
+                told.append(advisory)
+            affected = self._affected.setdefault((name, advisory.id), {})
+            affected |= {} if version is None else {version: None}
         self._answers[name, version] = ids, tuple(malformed)
 
     def _known(self, name: str, version: str) -> Known:
-        answers = [self._answers[name, text] for text in spellings(version)]
+        answers = [self._answers[question] for question in _questions(name, version)]
         ids = dict.fromkeys(id_ for ids, _ in answers for id_ in ids)
         malformed = dict.fromkeys(bad for _, part in answers for bad in part)
-        return Known(tuple(self._advisories[name, id_] for id_ in ids), tuple(malformed))
+        advisories = (_with(told, name, self._affected[name, id_]) for id_ in ids for told in self._told[name, id_])
+        return Known(tuple(advisories), tuple(malformed))
+
+
+def _questions(name: str, version: str) -> Sequence[_Question]:
+    asked: list[_Question] = [(name, text) for text in spellings(version)]
+    return asked if version_of(version) is not None else [*asked, (name, None)]
+
+
+def _order(question: _Question) -> tuple[str, str]:
+    return question[0], question[1] or ""
+
+
+def _text(question: _Question) -> str:
+    name, version = question
+    return name if version is None else f"{name}=={version}"
 
 
 def base_of(url: str) -> str:
@@ -161,9 +183,10 @@ def _begin(content: bytes) -> str:
     return repr(content[:60].decode(errors="replace"))
 
 
-def _with(advisory: Advisory, name: str, version: str) -> Advisory:
-    """The same with the version among those affected, where it would not be."""
-    if concern(advisory, name, version) is Concern.AFFECTED:
+def _with(advisory: Advisory, name: str, versions: Iterable[str]) -> Advisory:
+    """The same with the versions among those affected, as far as they would not be."""
+    left = tuple(version for version in versions if concern(advisory, name, version) is not Concern.AFFECTED)
+    if not left:
         return advisory
-    said = Affected(Package(name, _ECOSYSTEM), versions=(version,))
+    said = Affected(Package(name, _ECOSYSTEM), versions=left)
     return msgspec.structs.replace(advisory, affected=(*advisory.affected, said))

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 from packaging.utils import canonicalize_name
 
-from pytest_artisan.audit.advisories import Advisory, Affected, Event, Package, Range
+from pytest_artisan.audit.advisories import Advisory, Affected, Event, Package, Range, key_of
 from pytest_artisan.audit.budget import Budget
 from pytest_artisan.audit.canaries import INDEX, PUBLIC
 from pytest_artisan.audit.inputs.installed import ENVIRONMENT
@@ -160,11 +160,11 @@ class PipAudit:
     def _keep(self, answers: Iterable[_Answer]) -> None:
         for answer in answers:
             results = answer.vulnerabilities or ()
-            self._answers[answer.name, answer.version] = [result.id for result in results]
+            self._answers[answer.name, answer.version] = [key_of(result.id) for result in results]
             for result in results:
                 # Of what it said before of another version of the package, nothing is lost.
-                before = self._advisories.get((answer.name, result.id))
-                self._advisories[answer.name, result.id] = _advisory(answer, result, before)
+                place = answer.name, key_of(result.id)
+                self._advisories[place] = _advisory(answer, result, self._advisories.get(place))
 
     def _known(self, name: str, version: str) -> Known:
         ids = dict.fromkeys(id_ for text in self._spellings(version) for id_ in self._answers[name, text])
@@ -172,16 +172,16 @@ class PipAudit:
 
 
 def _advisory(answer: _Answer, result: _Result, before: Advisory | None) -> Advisory:
-    """As a record of OSV: the asked version is affected, and the fixed ones are where somebody may go."""
+    """As a record of OSV: affected from the asked version on, to the next that is fixed; alone, where none is."""
     fixed = tuple(Event(fixed=version) for version in result.fix_versions)
-    ranges = (Range("ECOSYSTEM", fixed),) if fixed else ()
+    ranges = (Range("ECOSYSTEM", (Event(introduced=answer.version), *fixed)),) if fixed else ()
     part = Affected(Package(answer.name, _ECOSYSTEM), ranges, (answer.version,))
     known = () if before is None else before.affected
     aliases = () if before is None else before.aliases
     return Advisory(
-        id=result.id,
+        id=key_of(result.id),
         modified="",
-        aliases=tuple(dict.fromkeys((*aliases, *result.aliases))),
+        aliases=tuple(dict.fromkeys((*aliases, *map(key_of, result.aliases)))),
         summary=result.description,
         affected=(*known, part),
     )

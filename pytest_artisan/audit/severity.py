@@ -8,11 +8,13 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from pytest_artisan.audit.advisories import Advisory, Vector
+from pytest_artisan.audit.advisories import Advisory
 
 # CVSS v4's threat and environment say how bad it is today and elsewhere; what is judged is the flaw alone.
 _BASE_V4 = ("AV", "AC", "AT", "PR", "UI", "VC", "VI", "VA", "SC", "SI", "SA")
-_LABELS = {"LOW": "LOW", "MODERATE": "MEDIUM", "MEDIUM": "MEDIUM", "HIGH": "HIGH", "CRITICAL": "CRITICAL"}
+_LABELS = {
+    "NONE": "NONE", "LOW": "LOW", "MODERATE": "MEDIUM", "MEDIUM": "MEDIUM", "HIGH": "HIGH", "CRITICAL": "CRITICAL"
+}  # fmt: skip
 
 
 class Severity(Enum):
@@ -41,7 +43,7 @@ class Rating:
 
 
 def rating_of(cluster: Iterable[Advisory]) -> Rating:
-    """The rating of a vulnerability by all advisories about it; a vector that can not be read may be the worst."""
+    """The rating of a vulnerability by all advisories about it; a vector or a label that can not be read may be the worst."""
     ratings = [rating for advisory in cluster for rating in _ratings(advisory)]
     known = [rating for rating in ratings if rating.severity is not Severity.UNKNOWN]
     worst = max(known, key=lambda rating: (rating.severity.badness, rating.score or 0.0), default=None)
@@ -53,20 +55,28 @@ def rating_of(cluster: Iterable[Advisory]) -> Rating:
 def _ratings(advisory: Advisory) -> Iterator[Rating]:
     parts = [part for part in advisory.affected if part.is_of_pypi]
     for vector in (*advisory.severity, *(vector for part in parts for vector in part.severity)):
-        if vector.type.startswith("CVSS_"):
-            yield _by_vector(vector, advisory.id)
+        # Distributions have scales of their own, which say nothing here.
+        if any(text.strip().upper().startswith("CVSS") for text in (vector.type, vector.score)):
+            yield _by_vector(vector.score.strip(), advisory.id)
     for told in (advisory.database_specific, *(part.database_specific for part in parts)):
         label = told.get("severity") if isinstance(told, dict) else None
-        if isinstance(label, str) and label.upper() in _LABELS:
-            yield Rating(Severity[_LABELS[label.upper()]], f"label of {advisory.id}")
+        if label is not None:
+            yield _by_label(label, advisory.id)
 
 
-def _by_vector(vector: Vector, id_: str) -> Rating:
-    score = _base_score(vector.score)
+def _by_label(label: Any, id_: str) -> Rating:
+    known = _LABELS.get(label.strip().upper()) if isinstance(label, str) else None
+    if known is None:
+        return Rating(Severity.UNKNOWN, f"a label of {id_} that can not be read")
+    return Rating(Severity[known], f"label of {id_}")
+
+
+def _by_vector(vector: str, id_: str) -> Rating:
+    score = _base_score(vector)
     if score is None:
         return Rating(Severity.UNKNOWN, f"a vector of {id_} that can not be read")
-    version = vector.score.removeprefix("CVSS:").partition("/")[0] if vector.score.startswith("CVSS:") else "2.0"
-    return Rating(_class_of(score), f"CVSS {version} of {id_}", score, vector.score)
+    version = vector.removeprefix("CVSS:").partition("/")[0] if vector.startswith("CVSS:") else "2.0"
+    return Rating(_class_of(score), f"CVSS {version} of {id_}", score, vector)
 
 
 def _class_of(score: float) -> Severity:

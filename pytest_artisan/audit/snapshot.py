@@ -6,38 +6,52 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
-from pytest_artisan.audit.advisories import Advisory, MalformedError, advisory_of
+from pytest_artisan.audit.advisories import AHEAD, Advisory
 from pytest_artisan.audit.canaries import canaries_in
+from pytest_artisan.audit.clusters import clusters_of
+from pytest_artisan.audit.gathered import Gathered, gathered
 from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.matching import unplaced
-from pytest_artisan.audit.records import id_in, names_in, records_of
+from pytest_artisan.audit.records import ANY
 from pytest_artisan.audit.source import Canaries, Known, Malformed, Release
+from pytest_artisan.files import share
 
-_FORMAT = 1
+_FORMAT = 2
+# All advisories that share a name are one cluster, which is known to each package that one of them is about: whoever looks
+# up a package has all that is said of its vulnerabilities. Without row ids each table is one tree, so that what is
+# checked is what is looked up; most records fit in such a page, and need no other.
 _SCHEMA = """
+PRAGMA page_size = 32768;
 CREATE TABLE manifest (data BLOB NOT NULL);
-CREATE TABLE advisory (package TEXT NOT NULL, id TEXT NOT NULL, record BLOB NOT NULL);
-CREATE TABLE malformed (package TEXT NOT NULL, id TEXT NOT NULL, why TEXT NOT NULL);
+CREATE TABLE package (name TEXT, cluster INTEGER, PRIMARY KEY (name, cluster)) WITHOUT ROWID;
+CREATE TABLE advisory (cluster INTEGER, n INTEGER, record BLOB NOT NULL, PRIMARY KEY (cluster, n)) WITHOUT ROWID;
+CREATE TABLE malformed (package TEXT, id TEXT, why TEXT NOT NULL, PRIMARY KEY (package, id)) WITHOUT ROWID;
 """
-# Whoever looks up a package asks for its advisories alone.
-_INDEX = "CREATE INDEX by_package ON advisory (package)"
-# A clock may be wrong by so much; a later time is a mistake, and says nothing about how fresh the rest is.
-_AHEAD = timedelta(days=1)
+# What all tables hold, each row as a text and bytes.
+_ROWS = (
+    "SELECT name || ' ' || cluster, x'' FROM package ORDER BY name, cluster",
+    "SELECT cluster || ' ' || n, record FROM advisory ORDER BY cluster, n",
+    "SELECT package || ' ' || id, CAST(why AS BLOB) FROM malformed ORDER BY package, id",
+)
+_OF_PACKAGE = "SELECT record FROM package CROSS JOIN advisory USING (cluster) WHERE name = ? ORDER BY cluster, n"
+_MALFORMED = "SELECT id, why FROM malformed WHERE package IN (?, ?) ORDER BY package, id"
+_decoder = msgspec.json.Decoder(Advisory)
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What was imported, and when: `digest` is the SHA-256 of all that was read, `rows` of all that was kept.
+    """What was imported, and when: `digest` is the SHA-256 of all that was read, `rows` of all that was kept, and of this.
 
-    `modified` is when the newest record was changed, as far as that is not in the future.
+    `records` are those about packages of PyPI. `modified` is when the newest of them was changed, as far as that is not
+    in the future; where there are several sources, of the oldest.
     """
 
     format: int
@@ -62,76 +76,28 @@ class Imported:
 
 def import_records(paths: Sequence[Path], into: Path, now: datetime) -> Imported:
     """Write what `paths` hold into one new snapshot, in the place of an old one once it is whole. Raises NoAudit."""
-    advisories: dict[str, Advisory] = {}
-    malformed: dict[tuple[str, str], Malformed] = {}
-    digest = hashlib.sha256()
-    for record in (record for path in paths for record in records_of(path)):
-        digest.update(record.text)
-        try:
-            advisory = advisory_of(record.text)
-        except MalformedError as error:
-            found = Malformed(id_in(record), str(error))
-            malformed |= {(package, found.id): found for package in names_in(record.text) or {""}}
-            continue
-        known = advisories.get(advisory.id)
-        if known is None or known.modified <= advisory.modified:
-            advisories[advisory.id] = advisory
-    rows = [
-        (package, a.id, msgspec.json.encode(_of(a, package))) for a in advisories.values() for package in a.packages
-    ]
-    if not rows:
-        raise NoAudit(f"{paths[0]}: holds no advisory about a package of PyPI")
+    found = gathered(paths, now)
     manifest = Manifest(
         format=_FORMAT,
         sources=tuple(path.name for path in paths),
-        digest=digest.hexdigest(),
-        records=len(advisories),
-        malformed=len({one.id for one in malformed.values()}),
-        modified=_newest(advisories.values(), now),
+        digest=found.digest,
+        records=found.records,
+        malformed=len({one.id for one in found.malformed.values()}),
+        modified=found.modified,
         imported=now,
-        rows=_digest(rows, malformed),
-        canaries=canaries_in(advisories.values()),
+        rows="",
+        canaries=canaries_in(found.live),
     )
-    _write(into, manifest, rows, malformed)
-    odd = {a.id: texts for a in advisories.values() if a.withdrawn is None and (texts := unplaced(a))}
-    return Imported(manifest, tuple(dict.fromkeys(malformed.values())), odd)
+    manifest = _write(into, manifest, found)
+    odd: dict[str, list[str]] = {}
+    for advisory in found.live:
+        if texts := unplaced(advisory):
+            odd.setdefault(advisory.id, []).extend(texts)
+    return Imported(manifest, tuple(dict.fromkeys(found.malformed.values())), odd)
 
 
-def _of(advisory: Advisory, package: str) -> Advisory:
-    return msgspec.structs.replace(advisory, affected=tuple(advisory.affecting(package)))
-
-
-def _newest(advisories: Iterable[Advisory], now: datetime) -> datetime:
-    times = (time for advisory in advisories if (time := _time(advisory.modified)) is not None)
-    newest = max((time for time in times if time <= now + _AHEAD), default=None)
-    if newest is None:
-        raise NoAudit("no record says when it was changed, so nobody can tell how old they are")
-    return newest
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        time = msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
-        return None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-def _digest(rows: Iterable[tuple[str, str, bytes]], malformed: Iterable[tuple[str, str]]) -> str:
-    digest = hashlib.sha256()
-    for package, id_, record in rows:
-        digest.update(b"%b\0%b\0%b\0" % (package.encode(), id_.encode(), record))
-    for package, id_ in malformed:
-        digest.update(b"%b\0%b\0" % (package.encode(), id_.encode()))
-    return digest.hexdigest()
-
-
-def _write(
-    into: Path,
-    manifest: Manifest,
-    rows: Iterable[tuple[str, str, bytes]],
-    malformed: Mapping[tuple[str, str], Malformed],
-) -> None:
+def _write(into: Path, manifest: Manifest, found: Gathered) -> Manifest:
+    """The file, whole or not at all; its manifest, with the digest of what it holds."""
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=into.parent, prefix=f".{into.name}.")
@@ -139,16 +105,38 @@ def _write(
         try:
             with closing(sqlite3.connect(name)) as database, database:
                 database.executescript(_SCHEMA)
+                _fill(database, found)
+                manifest = msgspec.structs.replace(manifest, rows=_digest(database, manifest))
                 database.execute("INSERT INTO manifest VALUES (?)", [msgspec.json.encode(manifest)])
-                database.executemany("INSERT INTO advisory VALUES (?, ?, ?)", rows)
-                told = ((package, one.id, one.why) for (package, _), one in malformed.items())
-                database.executemany("INSERT INTO malformed VALUES (?, ?, ?)", told)
-                database.execute(_INDEX)
+            share(name)
             os.replace(name, into)
         finally:
             Path(name).unlink(missing_ok=True)
-    except (OSError, sqlite3.Error) as error:
+    # Of the last two, one is raised by text that is none, and one by what is nested too deeply.
+    except (OSError, sqlite3.Error, UnicodeEncodeError, RecursionError) as error:
         raise NoAudit(f"{into}: can not be written: {error}") from error
+    return manifest
+
+
+def _fill(database: sqlite3.Connection, found: Gathered) -> None:
+    number = 0
+    for cluster in clusters_of(found.live):
+        packages = {package for advisory in cluster for package in advisory.packages}
+        if packages:
+            number += 1
+            rows = ((number, n, msgspec.json.encode(advisory)) for n, advisory in enumerate(cluster))
+            database.executemany("INSERT INTO advisory VALUES (?, ?, ?)", rows)
+            database.executemany("INSERT INTO package VALUES (?, ?)", ((package, number) for package in packages))
+    told = ((package, one.id, one.why) for (package, _), one in found.malformed.items())
+    database.executemany("INSERT INTO malformed VALUES (?, ?, ?)", told)
+
+
+def _digest(database: sqlite3.Connection, manifest: Manifest) -> str:
+    digest = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(manifest, rows="")))
+    for statement in _ROWS:
+        for text, data in database.execute(statement):
+            digest.update(b"%b\0%b\0" % (text.encode(), data))
+    return digest.hexdigest()
 
 
 class Snapshot:
@@ -163,9 +151,8 @@ class Snapshot:
             self._database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
             [(data,)] = self._database.execute("SELECT data FROM manifest")
             self.manifest = msgspec.json.decode(data, type=Manifest)
-            rows = self._database.execute("SELECT package, id, record FROM advisory ORDER BY rowid")
-            malformed = self._database.execute("SELECT package, id FROM malformed ORDER BY rowid")
-            digest = _digest(rows, malformed)
+            # One of another format has other tables.
+            digest = _digest(self._database, self.manifest) if self.manifest.format == _FORMAT else ""
         except (sqlite3.Error, msgspec.DecodeError, ValueError, TypeError) as error:
             raise NoAudit(f"{path}: is damaged, or no snapshot: {error}; artisan audit import makes one") from None
         self.origin = f"snapshot {path.name} of {self.manifest.modified:%Y-%m-%d}"
@@ -183,9 +170,11 @@ class Snapshot:
             yield "is damaged: it does not hold what was imported"
         if manifest.records < floor:
             yield f"holds {manifest.records} records, fewer than the policy's snapshot_floor {floor}"
+        if manifest.imported > now + AHEAD:
+            yield f"was imported at {manifest.imported:%Y-%m-%d}, and the clock says {now:%Y-%m-%d}: one of them is wrong"
         age = now - min(manifest.modified, now)
         if age > max_age:
-            limit = f"the policy's snapshot_max_age of {max_age.total_seconds() / 86400:g} days"
+            limit = f"the policy's snapshot_days {max_age.total_seconds() / 86400:g} days"
             yield f"its newest record is {age.total_seconds() / 86400:.1f} days old, more than {limit}"
         if manifest.canaries is None:
             yield "has no critical advisory with a fix, or no malware (MAL-), to try it with; import these as well"
@@ -196,7 +185,7 @@ class Snapshot:
         return {release: by_name[release[0]] for release in releases}
 
     def _of_package(self, name: str) -> Known:
-        records = self._database.execute("SELECT record FROM advisory WHERE package = ? ORDER BY id", [name])
-        malformed = self._database.execute("SELECT id, why FROM malformed WHERE package = ? ORDER BY id", [name])
-        advisories = tuple(advisory_of(record) for (record,) in records)
-        return Known(advisories, tuple(Malformed(id_, why) for id_, why in malformed))
+        records = self._database.execute(_OF_PACKAGE, [name])
+        advisories = tuple(_decoder.decode(record).for_package(name) for (record,) in records)
+        malformed = tuple(Malformed(id_, why) for id_, why in self._database.execute(_MALFORMED, [name, ANY]))
+        return Known(advisories, malformed)

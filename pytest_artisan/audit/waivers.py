@@ -11,9 +11,10 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from pytest_artisan.audit.advisories import key_of
 from pytest_artisan.audit.matching import version_of
 from pytest_artisan.settings import Table, convert, read_toml
 
@@ -60,8 +61,9 @@ def ends_soon(expires: date, today: date) -> bool:
 def _clauses(text: str) -> int:
     """How many clauses a range has; none where it is no range. A blank one would allow everything."""
     try:
-        return len(SpecifierSet(text))
-    except InvalidSpecifier:
+        # A number of more digits than Python reads is found only by whoever compares with it.
+        return len([clause.contains("0") for clause in SpecifierSet(text)])
+    except ValueError:
         return 0
 
 
@@ -108,7 +110,8 @@ def read_waivers(path: Path, name: str) -> tuple[Waiver, ...]:
     lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if _is_head(line)]
     waivers = []
     for number, table in enumerate(tables):
-        fields = msgspec.structs.asdict(table) | {"package": canonicalize_name(table.package)}
+        named = {"advisory": key_of(table.advisory), "package": canonicalize_name(table.package)}
+        fields = msgspec.structs.asdict(table) | named
         waivers.append(Waiver(**fields, file=name, line=lines[number] if number < len(lines) else 1))
     return tuple(waivers)
 

@@ -24,23 +24,21 @@ def commit_of(root: Path, ref: str) -> str:
 
 @contextmanager
 def checked_out(root: Path, commit: str, *names: str) -> Iterator[Path]:
-    """A temporary folder with the commit's files below `root`: those of these names that it has, or all.
+    """A temporary folder in the place of `root`, with the commit's files: those of these names below it, or all there are.
 
-    It is empty where the commit has no such folder. Raises NoEvidence.
+    It is empty where the commit has none. Raises NoEvidence.
     """
+    top, below = Path(_told(root, "--show-toplevel")), _told(root, "--show-prefix")
     with tempfile.TemporaryDirectory(prefix="artisan-base-") as name:
-        folder = Path(name)
-        tree = folder / "files"
-        tree.mkdir()
-        top, below = _told(root, "--show-toplevel"), _told(root, "--show-prefix")
-        if _git(root, "cat-file", "-e", f"{commit}:{below}").status == 0:
-            # Not by `git archive`, from which .gitattributes may leave files out; and no file of the change's index.
-            index = {"GIT_INDEX_FILE": str(folder / "index")}
-            wanted = ["--", *names] if names else ["--all"]
-            _done(Path(top), "read-tree", f"{commit}:{below}", extra=index)
-            # Of names that are not in the commit it says nothing, and ends with 1.
-            _git(Path(top), "checkout-index", "--quiet", f"--prefix={tree}/", *wanted, extra=index)
-        yield tree
+        tree = Path(name, "files")
+        (tree / below).mkdir(parents=True)
+        # Not by `git archive`, from which .gitattributes may leave files out; and not by the change's index.
+        index = {"GIT_INDEX_FILE": str(Path(name, "index"))}
+        _done(top, "read-tree", commit, extra=index)
+        wanted = ["--", *(f"{below}{one}" for one in names)] if names else ["--all"]
+        # Of names that are not in the commit it says nothing, and ends with 1.
+        _git(top, "checkout-index", "--quiet", f"--prefix={tree}/", *wanted, extra=index)
+        yield tree / below
 
 
 def is_of_the_change(root: Path, name: str) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_artisan.release.environments import Environment, EnvironmentTable
 from pytest_artisan.settings import Table
 from pytest_artisan.verdict.evidence import Finding, Measurement
 from pytest_artisan.verdict.judge import State, judge
+
+if TYPE_CHECKING:
+    from pytest_artisan.gates.tables import Security
 
 
 class NoEvidence(Exception):
@@ -22,7 +25,7 @@ class Base:
     """The commit that a change is compared with; `changed` is the table of the gate security as the change has it."""
 
     commit: str
-    changed: Table
+    changed: Security
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ _RANGE = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2"}]}
 
 def _run(project: Project, table: Security) -> CheckEvidence:
     from pytest_artisan.gates.auditing.components import components
-    from pytest_artisan.gates.auditing.evidence import of_review, review_of
+    from pytest_artisan.gates.auditing.evidence import of_review
+    from pytest_artisan.gates.auditing.review import review_of
 
     now = datetime.now(UTC)
     review = review_of(project, table, now)

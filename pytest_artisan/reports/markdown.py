@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from pytest_artisan.reports.wording import grouped, notes, rows
 from pytest_artisan.verdict.decide import Verdict
 from pytest_artisan.verdict.evidence import Finding
+from pytest_artisan.verdict.judge import Reason
 
 
 def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[str, str] | None = None) -> str:
@@ -19,9 +20,14 @@ def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[st
     head += table(["gate", "state", "measured", "time"], rows(verdict))
     head += [line for address, text in (pictures or {}).items() for line in ("", f"![{escape(text)}]({address})")]
     tail = ["", *(f"- {escape(note)}" for note in notes(verdict)), ""]
-    body = [f"- **{escape(told.first.state)}** {escape(told.text)}" for told in grouped(verdict.reasons)]
-    body += [f"- warning: {escape(told.text)}" for told in grouped(verdict.warnings)]
-    body += [line for gate in verdict.gates for line in _details(gate.findings)]
+    findings = [finding for gate in verdict.gates for finding in gate.findings]
+    # What has a row of its own in the table below needs no line.
+    rowed = {(finding.path, finding.line, finding.text) for finding in findings if finding.details}
+    body = [
+        f"- **{escape(told.first.state)}** {escape(told.text)}" for told in grouped(_others(verdict.reasons, rowed))
+    ]
+    body += [f"- warning: {escape(told.text)}" for told in grouped(_others(verdict.warnings, rowed))]
+    body += details_of(findings)
     if limit is not None:
         body = _cut(body, limit - _size([*head, "", *tail]))
     text = "\n".join([*head, "", *body, *tail])
@@ -31,8 +37,12 @@ def as_markdown(verdict: Verdict, limit: int | None = None, pictures: Mapping[st
     return head[0] + "\n" if _size([head[0]]) <= limit else ""
 
 
-def _details(findings: Iterable[Finding]) -> list[str]:
-    """The table of those findings that have details."""
+def _others(reasons: Iterable[Reason], rowed: Container[tuple[str, int, str]]) -> list[Reason]:
+    return [reason for reason in reasons if (reason.path, reason.line, reason.text) not in rowed]
+
+
+def details_of(findings: Iterable[Finding]) -> list[str]:
+    """The table of those findings that have details; empty where none has."""
     detailed = [finding.details for finding in findings if finding.details]
     return ["", *table(list(detailed[0]), [list(cells.values()) for cells in detailed])] if detailed else []
 

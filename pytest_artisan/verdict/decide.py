@@ -252,8 +252,7 @@ def _result_reasons(case: _Case, gate: str, result: ItemResult) -> list[Reason]:
 
 
 def _of_finding(finding: Finding, state: State, gate: str, nodeid: str) -> Reason:
-    text = f"{finding.tool} {finding.rule}: {finding.message}"
-    return Reason(Code.FINDING, state, text, gate, nodeid, "", finding.path, finding.line)
+    return Reason(Code.FINDING, state, finding.text, gate, nodeid, "", finding.path, finding.line)
 
 
 def _remarks(gates: Iterable[GateVerdict]) -> Iterator[Reason]:

@@ -213,6 +213,11 @@ class Finding:
     blocks: bool = True
     details: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def text(self) -> str:
+        """Who states what, without the place."""
+        return f"{self.tool} {self.rule}: {self.message}"
+
 
 # How the ids of the plugin's own items begin: those of the policy's checks, which nobody may declare away.
 BUILT_IN = "artisan"

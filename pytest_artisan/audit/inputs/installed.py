@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, canonicalize_name
 
+from pytest_artisan.audit.inputs.project import name_in
 from pytest_artisan.audit.inputs.ranges import applies
 from pytest_artisan.audit.inputs.written import ADDRESS, exact
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
@@ -20,36 +22,48 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "environment"
 _EGG = ".egg-info"
+_NAMELESS = "has no name or no version"
+_IN_TREE = "has metadata in the project's own folder, not where packages are installed"
+
+
+class _Found(NamedTuple):
+    """One distribution: "" for a name and a version that can not be read, `address` None for one of an index."""
+
+    path: Path
+    name: str
+    version: str
+    needs: Sequence[str]
+    address: str | None
 
 
 def installed(root: Path) -> Inventory:
-    """All distributions, of one name those of the first folder that has it, as an import does; the project at `root` is
-    no pin.
+    """All distributions that an import could find, also where one hides another of its name; the project is no pin.
 
-    One folder has two of one name after an upgrade that failed; nobody can tell which of them an import gets.
+    The project is what was installed from `root`, or was built in it, under its own name. Anything else that lies there,
+    outside of where this interpreter has its packages, may say what it likes, and is not audited.
     """
     from importlib.metadata import distributions
 
-    folders: dict[str, Path] = {}
-    found: dict[Pin | Unaudited, None] = {}
-    requires: dict[str, set[str]] = {}
-    own = ("", "")
-    for distribution in distributions():
-        path = _path(distribution)
-        name, version, needs = _stated(distribution, path)
-        if not name or not version:
-            found[Unaudited(f"metadata in {path.name}", ENVIRONMENT, 1, "has no name or no version")] = None
+    everything = [_stated(distribution) for distribution in distributions()]
+    name_here, is_in_tree = name_in(root), _in_tree_of(root)
+    by_address = {one.name for one in everything if one.address is not None}
+    own, found, requires = ("", ""), dict[Pin | Unaudited, None](), dict[str, set[str]]()
+    for one in everything:
+        if not one.name or not one.version:
+            found[Unaudited(f"metadata in {one.path.name}", ENVIRONMENT, 1, _NAMELESS)] = None
             continue
-        if folders.setdefault(name, path.parent) != path.parent:
-            continue
-        requires.setdefault(name, set()).update(_needed(needs))
-        address = _address(distribution)
-        if _is_source(path, root) or (address is not None and _is_of(address, root)):
-            own = name, version
-        elif address is not None:
-            found[Unaudited(name, ENVIRONMENT, 1, ADDRESS)] = None
+        requires.setdefault(one.name, set()).update(_needed(one.needs))
+        in_tree = is_in_tree(one.path.parent)
+        is_here = _is_source(one.path, root) if in_tree else one.address is not None and _is_of(one.address, root)
+        if is_here and name_here in (None, one.name):
+            own = one.name, one.version
+        # What was installed from a folder may have been built there, and is found there as well.
+        elif one.address is not None or (one.name in by_address and one.path.suffix == _EGG):
+            found[Unaudited(one.name, ENVIRONMENT, 1, ADDRESS)] = None
+        elif in_tree:
+            found[Unaudited(one.name, ENVIRONMENT, 1, _IN_TREE)] = None
         else:
-            found[Pin(name, version, ENVIRONMENT, 1)] = None
+            found[Pin(one.name, one.version, ENVIRONMENT, 1)] = None
     return Inventory.of(
         sorted(found, key=lambda one: (one.name, str(one))),
         {name: tuple(sorted(needed & requires.keys())) for name, needed in requires.items()},
@@ -57,13 +71,9 @@ def installed(root: Path) -> Inventory:
     )
 
 
-def _path(distribution: Distribution) -> Path:
-    """Where its metadata are; one that another kind of finder gives has no such place."""
-    return Path(str(getattr(distribution, "_path", "?")))
-
-
-def _stated(distribution: Distribution, path: Path) -> tuple[str, str, list[str]]:
-    """Its canonical name, its version and what it needs; "" for what can not be read or is no name."""
+def _stated(distribution: Distribution) -> _Found:
+    # One that another kind of finder gives has no place.
+    path, address = Path(str(getattr(distribution, "_path", "/?"))), _address(distribution)
     try:
         metadata = distribution.metadata
         name, version = (next(iter(metadata.get_all(key, [])), "") for key in ("Name", "Version"))
@@ -71,9 +81,9 @@ def _stated(distribution: Distribution, path: Path) -> tuple[str, str, list[str]
         # Only the old form has them in a file of their own; to ask each would read all metadata twice.
         if path.suffix == _EGG:
             needs = distribution.requires or []
-        return canonicalize_name(name, validate=True), exact(version, ENVIRONMENT), needs
+        return _Found(path, canonicalize_name(name, validate=True), exact(version, ENVIRONMENT), needs, address)
     except (InvalidName, NoAudit, OSError, ValueError):
-        return "", "", []
+        return _Found(path, "", "", (), address)
 
 
 def _address(distribution: Distribution) -> str | None:
@@ -83,6 +93,22 @@ def _address(distribution: Distribution) -> str | None:
         return None if text is None else str(json.loads(text)["url"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
+
+
+def _in_tree_of(root: Path) -> Callable[[Path], bool]:
+    """Whether a folder is the project's own; an environment may lie in it, and is not."""
+    import site
+    import sysconfig
+
+    named = {*site.getsitepackages(), site.getusersitepackages(), *map(sysconfig.get_path, ("purelib", "platlib"))}
+    packages, here = [Path(name).resolve() for name in named], root.resolve()
+
+    @cache
+    def is_in_tree(folder: Path) -> bool:
+        place = folder.resolve()
+        return place.is_relative_to(here) and not any(place.is_relative_to(one) for one in packages)
+
+    return is_in_tree
 
 
 def _is_source(path: Path, root: Path) -> bool:

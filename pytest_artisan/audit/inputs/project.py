@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 
 from pytest_artisan.audit.inputs.ranges import applies, pin_of
 from pytest_artisan.audit.inputs.written import ADDRESS, Toml, exact, read_toml
@@ -50,6 +51,14 @@ def project(root: Path, file: str) -> Inventory:
     found += [Unaudited(key, toml.file, 1, _DYNAMIC) for key in _NEEDS if key in stated.dynamic]
     needed = {one.name for one in found} - set(_NEEDS)
     return Inventory.of(found, {own: tuple(sorted(needed))}, (own, exact(stated.version, toml.file)))
+
+
+def name_in(root: Path, folder: str = ".") -> str | None:
+    """The canonical name of the project in a folder, as its `pyproject.toml` states it; None where none does."""
+    with suppress(NoAudit, KeyError, TypeError, InvalidName):
+        stated = read_toml(root, f"{folder}/{PYPROJECT}").tables["project"]["name"]
+        return canonicalize_name(stated, validate=True)
+    return None
 
 
 def _written(toml: Toml, stated: _Project) -> Iterator[tuple[str, int]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import InvalidName, canonicalize_name
+from packaging.utils import canonicalize_name
 
+from pytest_artisan.audit.inputs.project import name_in
 from pytest_artisan.audit.inputs.ranges import applies, is_exact, pin_of
-from pytest_artisan.audit.inputs.written import ADDRESS, checked, on_disk, place, read_toml
+from pytest_artisan.audit.inputs.written import ADDRESS, checked, on_disk, place
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
 
 _DEEPEST = 100  # pip would end at Python's own limit
@@ -120,11 +120,8 @@ def _name(root: Path, line: Any) -> str:
     """By what people know it: a project on disk is asked for its name, as pip takes it from where it runs."""
     if line.name:
         return canonicalize_name(line.name)
-    if not _SCHEME.match(line.link.url):
-        with suppress(NoAudit, KeyError, TypeError, InvalidName):
-            stated = read_toml(root, f"{line.link.url}/pyproject.toml").tables["project"]["name"]
-            return canonicalize_name(stated, validate=True)
-    return f"line {line.line_number}"
+    on_disk = None if _SCHEME.match(line.link.url) else name_in(root, line.link.url)
+    return on_disk or f"line {line.line_number}"
 
 
 def _ranges(lines: Iterable[Any]) -> SpecifierSet:

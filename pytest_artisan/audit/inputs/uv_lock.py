@@ -10,6 +10,7 @@ from packaging.utils import InvalidName, canonicalize_name
 
 from pytest_artisan.audit.inputs.written import ADDRESS, UNPINNED, checked, exact, read_toml
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
+from pytest_artisan.audit.matching import version_of
 
 UV_LOCK = "uv.lock"
 _VERSION = 1  # of the lock's form; a revision adds to it
@@ -94,7 +95,11 @@ def _one(name: str, package: _Package, file: str, line: int) -> Pin | Unaudited:
     files = (*([package.sdist] if package.sdist else []), *package.wheels)
     hashes = (one.hash for one in files if one.hash is not None)
     where = f"{file}:{line}"
-    return Pin(name, exact(package.version, where), file, line, checked(hashes, where))
+    version = version_of(package.version)
+    if version is None:
+        # uv itself knows no other ones.
+        raise NoAudit(f"{where}: has a version that is none")
+    return Pin(name, str(version), file, line, checked(hashes, where))
 
 
 def _check_whole(requires: Mapping[str, set[str]], file: str) -> None:

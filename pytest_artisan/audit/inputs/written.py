@@ -20,7 +20,8 @@ UNPINNED = "has no exact version"
 
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 _HASH = re.compile(r"[a-z0-9_]+:[0-9a-fA-F]+")
-_NO_VERSION = re.compile(r"[^!-~]")
+# What versions had before PEP 440; a space would be more than a version to a tool that is given it, an address no version.
+_VERSION = re.compile(r"[A-Za-z0-9.+!*_~-]*")
 _MULTILINE = ('"""', "'''")
 # The strings of one line and the comments are here so that quotes within them begin nothing.
 _STRINGS = re.compile(r"""\"{3}(?:\\.|[^\\])*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\#[^\n]*""", re.DOTALL)
@@ -88,8 +89,7 @@ def exact(version: str, where: str) -> str:
     parsed = version_of(version)
     if parsed is not None:
         return str(parsed)
-    # A space or a line's end would be more than a version to a tool that is given it.
-    if _NO_VERSION.search(version):
+    if _VERSION.fullmatch(version) is None:
         raise NoAudit(f"{where}: has a version that is none")
     return version
 

@@ -60,7 +60,8 @@ def model_of(checkpoint: Checkpoint) -> Component:
 
     # Nothing but its content tells one version of a checkpoint from another.
     version = f"sha256:{checkpoint.sha256}"
-    purl = PackageURL("generic", name=checkpoint.path, version=version)
+    folder, _, file = checkpoint.path.rpartition("/")
+    purl = PackageURL("generic", namespace=folder or None, name=file, version=version)
     properties = {"format": checkpoint.kind, "size_bytes": str(checkpoint.size_bytes)}
     return Component(
         type=ComponentType.MACHINE_LEARNING_MODEL,

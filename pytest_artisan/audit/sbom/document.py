@@ -58,7 +58,7 @@ def document_of(
         enrich(component, release, hashes[release])
     refs = {release: str(component.purl) for release, component in components.items()}
     project, models = _project(root), [model_of(checkpoint) for checkpoint in checkpoints]
-    _describe(bom, project, now)
+    _describe(bom, project, inventory, now)
     bom.components = [*components.values(), *models]
     bom.vulnerabilities = vulnerabilities_of(audited, refs)
     relations = relations_of(inventory, root.name)
@@ -116,14 +116,17 @@ def _project(root: Root) -> Component:
     )
 
 
-def _describe(bom: Bom, project: Component, now: datetime) -> None:
-    """What the bill is of, who made it, with what and when."""
+def _describe(bom: Bom, project: Component, inventory: Inventory, now: datetime) -> None:
+    """What the bill is of, who made it, with what and when, and what is missing in it."""
+    from cyclonedx.model import Property
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.contact import OrganizationalContact
 
     bom.metadata.component, bom.metadata.timestamp = project, now.astimezone(UTC)
     # NTIA's "author of SBOM data" is who creates it; no person did.
     bom.metadata.authors = [OrganizationalContact(name=TOOL)]
+    # In the place of cyclonedx-py's own, that a second run gives the same, which only the caller's clock can say.
+    bom.metadata.properties = [Property(name=f"{TOOL}:unaudited", value=one.name) for one in inventory.unaudited]
     own = Component(type=ComponentType.APPLICATION, name=TOOL, version=installed_version(TOOL))
     bom.metadata.tools.components.add(own)
     for tool in bom.metadata.tools.components:

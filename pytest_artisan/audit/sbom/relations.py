@@ -42,9 +42,8 @@ def relations_of(inventory: Inventory, root: str) -> Relations:
     # An extra of a distribution needs the distribution itself.
     needed = {name: {n for n in inventory.requires.get(name, ()) if n != name} for name in releases}
     own = inventory.requires.get(canonicalize_name(root))
-    extent = _extent(own, releases)
-    if inventory.unaudited and extent is Extent.COMPLETE:
-        extent = Extent.INCOMPLETE
+    # What nobody could audit is no component, and is needed all the same.
+    extent = Extent.INCOMPLETE if inventory.unaudited else _extent(own, releases)
     every = [release for group in releases.values() for release in group]
     return Relations(
         needs={release: _all_of(needed[release[0]], releases) for release in every},

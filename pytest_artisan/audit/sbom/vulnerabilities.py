@@ -85,11 +85,12 @@ def _rating(rating: Rating) -> cdx.VulnerabilityRating:
             # Vectors of CVSS 2 have no prefix that names them.
             method = cdx.VulnerabilityScoreSource.CVSS_V2
     return cdx.VulnerabilityRating(
-        source=cdx.VulnerabilitySource(name=rating.origin),
+        source=_source(rating.origin.rpartition(" of ")[2]) if rating.origin.count(" of ") == 1 else None,
         score=None if rating.score is None else Decimal(str(rating.score)),
         severity=cdx.VulnerabilitySeverity(rating.severity.value),
         method=method,
         vector=rating.vector or None,
+        justification=rating.origin,
     )
 
 

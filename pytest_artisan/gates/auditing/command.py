@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,15 @@ from pytest_artisan.audit.audit import Audit, Dependency, Vulnerability
 from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.snapshot import import_records
 from pytest_artisan.gates.auditing.components import bill_of
-from pytest_artisan.gates.auditing.evidence import listed, of_review, review_of
+from pytest_artisan.gates.auditing.evidence import missing_in, of_review
+from pytest_artisan.gates.auditing.review import listed, review_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.reports.machine import sarif_of, sarif_result
-from pytest_artisan.reports.markdown import escape
-from pytest_artisan.reports.markdown import table as markdown_table
+from pytest_artisan.reports.markdown import details_of, escape
 from pytest_artisan.settings import SettingsError, one_line
-from pytest_artisan.verdict.evidence import Finding
+from pytest_artisan.verdict.evidence import Finding, no_evidence
 from pytest_artisan.verdict.judge import State, judge
-
-_HEAD = ("package", "installed", "advisory", "severity", "from", "fixed in", "waiver")
 
 
 def import_into(sources: Sequence[Path], into: Path, now: datetime) -> str:
@@ -51,7 +49,7 @@ def audit_files(project: Project, table: Security, form: str, now: datetime, *, 
     evidence = of_review(review, table, now.date(), is_part=is_part)
     match form:
         case "json":
-            text = _json(state_of(evidence), _reasons(evidence), review.audited)
+            text = _json(evidence, review.audited)
         case "md":
             text = "\n".join(_markdown(evidence))
         case "sarif":
@@ -65,7 +63,10 @@ def audit_files(project: Project, table: Security, form: str, now: datetime, *, 
 def sbom_of_files(project: Project, table: Security, now: datetime) -> str:
     """The SBOM's text; with the vulnerabilities where a source of advisories is named. Raises NoEvidence."""
     is_named = table.snapshot or table.osv_url or table.pip_audit
-    review = review_of(project, table, now) if is_named else listed(project, table, now)
+    review = review_of(project, table, now) if is_named else listed(project, table)
+    missing = missing_in(review, table, now.date())
+    if missing:
+        raise NoEvidence(missing)
     return bill_of(project, review, table, now)
 
 
@@ -73,7 +74,7 @@ def _nothing(cause: str, form: str) -> str:
     """What is said where nothing is known; a log of SARIF without a result would read as a clean one."""
     match form:
         case "json":
-            return _json(State.NO_EVIDENCE, [cause], None)
+            return _json(CheckEvidence((no_evidence("audit", cause),)), Audit((), (), ()))
         case "sarif":
             return sarif_of([sarif_result(_unknown(cause))])
         case _:
@@ -87,13 +88,13 @@ def _unknown(cause: str) -> Finding:
 def _markdown(evidence: CheckEvidence) -> list[str]:
     """The answer, its reasons, and the table of what was found."""
     lines = [f"**{escape(_word(state_of(evidence)))}**", ""]
-    lines += [*(f"- {escape(reason)}" for reason in _reasons(evidence)), ""]
-    return lines + markdown_table(_HEAD, [list(f.details.values()) for f in evidence.findings if f.details])
+    lines += [f"- {escape(reason)}" for reason in _reasons(evidence, [f for f in evidence.findings if not f.details])]
+    return lines + details_of(evidence.findings)
 
 
-def _reasons(evidence: CheckEvidence) -> list[str]:
+def _reasons(evidence: CheckEvidence, findings: Iterable[Finding]) -> list[str]:
     reasons = [text for measurement in evidence.measurements for _, _, text in judge(measurement)]
-    return reasons + [_line(finding) for finding in evidence.findings if finding.blocks]
+    return reasons + [_line(finding) for finding in findings if finding.blocks]
 
 
 def _line(finding: Finding) -> str:
@@ -102,7 +103,7 @@ def _line(finding: Finding) -> str:
 
 def _text(evidence: CheckEvidence, audited: Audit) -> list[str]:
     """What does not block, then what does, each with what it is called, then the answer."""
-    lines = [f"{len(audited.dependencies)} releases by {', '.join(audited.origins)}"]
+    lines = [f"{len(audited.dependencies)} pins by {', '.join(audited.origins)}"]
     lines += [f"warning {_line(finding)}" for finding in evidence.findings if not finding.blocks]
     for measurement in evidence.measurements:
         lines += [f"{_word(state)} {text}" for _, state, text in judge(measurement)]
@@ -114,12 +115,15 @@ def _word(state: State) -> str:
     return state.replace("_", "-")
 
 
-def _json(state: State, reasons: Sequence[str], audited: Audit | None) -> str:
-    shown: dict[str, Any] = {"state": state, "reasons": reasons, "dependencies": []}
-    if audited is not None:
-        shown["sources"] = audited.origins
-        shown["dependencies"] = [_dependency(dependency) for dependency in audited.dependencies]
-        shown["unaudited"] = [msgspec.to_builtins(one) for one in audited.unaudited]
+def _json(evidence: CheckEvidence, audited: Audit) -> str:
+    shown: dict[str, Any] = {
+        "state": state_of(evidence),
+        "reasons": _reasons(evidence, evidence.findings),
+        "warnings": [_line(finding) for finding in evidence.findings if not finding.blocks and not finding.details],
+        "sources": audited.origins,
+        "dependencies": [_dependency(dependency) for dependency in audited.dependencies],
+        "unaudited": [msgspec.to_builtins(one) for one in audited.unaudited],
+    }
     return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pytest_artisan.files import write_atomically
 from pytest_artisan.gates.auditing.bill import sbom_of
-from pytest_artisan.gates.auditing.evidence import Review
+from pytest_artisan.gates.auditing.review import Review
 from pytest_artisan.gates.gate import NoEvidence, Project
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.release.secrets import Masker
@@ -35,7 +35,9 @@ def components(project: Project, review: Review, table: Security, now: datetime)
     try:
         text = bill_of(project, review, table, now)
         if table.sbom is not None:
-            write_atomically(project.root / table.sbom, text)
+            path = project.root / table.sbom
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text)
     except NoEvidence as error:
         return no_evidence(_NAME, str(error))
     except OSError as error:

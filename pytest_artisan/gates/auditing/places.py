@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,24 +14,29 @@ from pytest_artisan.gates.gate import NoEvidence, Project
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The project's `root`, and, where only what a change brings counts, the files of its `base`."""
+    """The project's `root`, and, where only what a change brings counts, the same folder as its `base` has it."""
 
     root: Path
     base: Path | None = None
 
     def decision(self, name: str) -> Path:
         """A file in which somebody lets something pass: the base's, as a change may not decide about itself."""
-        return (self.base or self.root) / name
+        return self.root / name if self.base is None else self.before(name)
 
     def data(self, name: str) -> Path:
         """A file that is fetched beside the project. Raises NoEvidence for one that the change itself brings along."""
         if self.base is None:
             return self.root / name
-        if (self.base / name).exists():
-            return self.base / name
+        if self.before(name).exists():
+            return self.before(name)
         if is_of_the_change(self.root, name):
             raise NoEvidence(f"{name}: comes with the change, which may not say what is known of it")
         return self.root / name
+
+    def before(self, name: str) -> Path:
+        """Where the base has a file, if it has; also one that the policy names by a path from elsewhere."""
+        assert self.base is not None
+        return Path(os.path.abspath(self.base / os.path.relpath(self.root / name, self.root)))
 
 
 @contextmanager

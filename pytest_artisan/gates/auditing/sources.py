@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from pytest_artisan.audit.canaries import PUBLIC
+from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.snapshot import Snapshot
 from pytest_artisan.audit.source import Canaries, Release, Source
 from pytest_artisan.gates import tools
 from pytest_artisan.gates.auditing.places import Places
+from pytest_artisan.gates.gate import NoEvidence
 from pytest_artisan.gates.tables import CanaryTable, Security
 
 # Where nothing else is named: it knows all of the public databases.
@@ -22,22 +24,37 @@ OSV_DEV = "https://api.osv.dev"
 _NETWORK = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE")
 
 
-def sources_of(places: Places, table: Security, now: datetime) -> Iterator[Source]:
-    """All that the table names, else the public service. Raises NoAudit for a snapshot that can not be believed."""
-    if table.snapshot is not None:
-        age = timedelta(days=table.snapshot_days)
-        yield Snapshot(places.data(table.snapshot), max_age=age, floor=table.snapshot_floor, now=now)
+def sources_of(places: Places, table: Security, now: datetime) -> tuple[list[Source], list[str]]:
+    """All that the table names, else the public service; and why the snapshot can not be believed, where that is so."""
+    age = timedelta(days=table.snapshot_days)
+    services = list(_services(table))
+    if table.snapshot is None:
+        return services, []
+    try:
+        return [Snapshot(places.data(table.snapshot), max_age=age, floor=table.snapshot_floor, now=now), *services], []
+    except NoAudit as error:
+        return services, [str(error)]
+
+
+def _services(table: Security) -> Iterator[Source]:
     canaries = None if table.canaries is None else _canaries(table.canaries)
     if table.pip_audit:
         from pytest_artisan.audit.pip_audit import PipAudit
 
-        run = partial(tools.run, extra={name: os.environ[name] for name in _NETWORK if name in os.environ})
         own = canaries if table.osv_url else None
-        yield PipAudit(run, osv_url=table.osv_url, timeout_s=table.timeout_s, canaries=own)
+        yield PipAudit(_run, osv_url=table.osv_url, timeout_s=table.timeout_s, canaries=own)
     if table.osv_url is not None or not (table.snapshot or table.pip_audit):
         from pytest_artisan.audit.osv import OsvService
 
         yield OsvService(table.osv_url or OSV_DEV, canaries=canaries or PUBLIC, timeout_s=table.timeout_s)
+
+
+def _run(tool: str, arguments: list[str], *, cwd: Path, timeout_s: float, stdin: str) -> tools.Answer:
+    network = {name: os.environ[name] for name in _NETWORK if name in os.environ}
+    try:
+        return tools.run(tool, arguments, cwd=cwd, timeout_s=timeout_s, stdin=stdin, extra=network)
+    except NoEvidence as error:
+        raise NoAudit(str(error)) from None
 
 
 def _canaries(table: CanaryTable) -> Canaries:

@@ -308,7 +308,9 @@ def _security(policy: Policy, options: argparse.Namespace, where: str) -> Securi
 def _import_advisories(options: argparse.Namespace) -> int:
     from pytest_artisan.gates.auditing.command import import_into
 
-    print(import_into(options.sources, options.into, datetime.now(UTC)))
+    table = load_policy(project_root(Path.cwd())).tables["security"]
+    assert isinstance(table, Security)
+    print(import_into(options.sources, options.into, table, datetime.now(UTC)))
     return GO
 
 

@@ -63,6 +63,11 @@ def test_an_import_says_what_nobody_can_read(shop: Project, capsys: pytest.Captu
 
     assert out[0] == "PYSEC-5: names '1.0-NA', which is no version"
     assert out[1].startswith(f"again: 7 records, the newest of {TODAY:%Y-%m-%d}, sha256:")
+    assert out[2:] == []
+    shop.policy("")
+    assert main(["audit", "import", "records.jsonl", "--into", "again"]) == 0
+    told = "warning an audit refuses it: again: holds 7 records, fewer than the policy's snapshot_floor 1000"
+    assert capsys.readouterr().out.splitlines()[2:] == [told]
     assert main(["audit", "import", "nowhere.json", "--into", "again"]) == 2
     assert "nowhere.json: can not be read" in capsys.readouterr().err
 

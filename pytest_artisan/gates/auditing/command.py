@@ -15,6 +15,7 @@ from pytest_artisan.audit.snapshot import import_records
 from pytest_artisan.gates.auditing.components import bill_of
 from pytest_artisan.gates.auditing.evidence import missing_in, of_review
 from pytest_artisan.gates.auditing.review import listed, review_of
+from pytest_artisan.gates.auditing.sources import snapshot_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.reports.machine import sarif_of, sarif_result
@@ -24,8 +25,8 @@ from pytest_artisan.verdict.evidence import Finding, no_evidence
 from pytest_artisan.verdict.judge import State, judge
 
 
-def import_into(sources: Sequence[Path], into: Path, now: datetime) -> str:
-    """Import; what was, and what of it nobody can read, a line each. Raises SettingsError."""
+def import_into(sources: Sequence[Path], into: Path, table: Security, now: datetime) -> str:
+    """Import; what was, what of it nobody can read, and why no audit would believe it, a line each. Raises SettingsError."""
     try:
         done = import_records(sources, into, now)
     except NoAudit as error:
@@ -37,6 +38,10 @@ def import_into(sources: Sequence[Path], into: Path, now: datetime) -> str:
     manifest = done.manifest
     newest = f"{manifest.modified:%Y-%m-%d}"
     lines.append(f"{into}: {manifest.records} records, the newest of {newest}, sha256:{manifest.digest[:12]}")
+    try:
+        snapshot_of(into, table, now)
+    except NoAudit as error:
+        lines.append(f"warning an audit refuses it: {error}")
     return "\n".join(map(one_line, lines))
 
 

@@ -26,14 +26,18 @@ _NETWORK = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_B
 
 def sources_of(places: Places, table: Security, now: datetime) -> tuple[list[Source], list[str]]:
     """All that the table names, else the public service; and why the snapshot can not be believed, where that is so."""
-    age = timedelta(days=table.snapshot_days)
     services = list(_services(table))
     if table.snapshot is None:
         return services, []
     try:
-        return [Snapshot(places.data(table.snapshot), max_age=age, floor=table.snapshot_floor, now=now), *services], []
+        return [snapshot_of(places.data(table.snapshot), table, now), *services], []
     except NoAudit as error:
         return services, [str(error)]
+
+
+def snapshot_of(path: Path, table: Security, now: datetime) -> Snapshot:
+    """A snapshot as the table wants it. Raises NoAudit."""
+    return Snapshot(path, max_age=timedelta(days=table.snapshot_days), floor=table.snapshot_floor, now=now)
 
 
 def _services(table: Security) -> Iterator[Source]:

@@ -80,10 +80,25 @@ def test_malware_is_told_by_its_kind_of_name(tmp_path: Path) -> None:
             ],
             ["'2.6.0-NA', which is no version"],
         ),
+        (
+            [
+                record("BAD", "p", "introduced 0", "last_affected 2.6.0-NA", aliases=["CVE-2"]),
+                record("ALSO", "p", versions=["foo"], aliases=["CVE-2"]),
+                record("GHSA-2", "p", "introduced foo", aliases=["CVE-2"]),
+            ],
+            ["'2.6.0-NA', which is no version"],
+        ),
         ([record("BAD", "p", "fixed 2.0")], ["a range without a beginning"]),
         ([{"id": "BAD", "affected": [{"package": {"name": "P", "ecosystem": "PyPI"}}]}], ["can not be read: "]),
     ],
-    ids=["no version", "another record decides", "no other record says anything", "no beginning", "no record"],
+    ids=[
+        "no version",
+        "another record decides",
+        "no other record says anything",
+        "no other has a version",
+        "no beginning",
+        "no record",
+    ],
 )
 def test_a_package_that_only_a_bad_record_touches_is_undecided(
     records: list[dict[str, Any]], undecided: list[str], tmp_path: Path

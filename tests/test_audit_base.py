@@ -20,6 +20,7 @@ from pytest_artisan.gates.base import checked_out, commit_of
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.policy import compared, load_policy
+from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.judge import State, judge
 
 TODAY = datetime.now(UTC)
@@ -307,6 +308,32 @@ def test_a_path_from_elsewhere_is_the_bases_file_too(repository: Repository) -> 
     evidence = evidence_of(root)
 
     assert [(f.rule, f.blocks) for f in evidence.findings] == [("PYSEC-3", True), ("PYSEC-2", False)]
+
+
+def test_what_is_not_of_the_repository_is_no_changes(
+    repository: Repository, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    away, root = tmp_path_factory.mktemp("away"), repository.project.path
+    (root / "advisories").rename(away / "advisories")
+    (away / "waivers.toml").write_text(waiver("PYSEC-3", "new-flaw"))
+    policy = POLICY.replace('"advisories"', f'"{away}/advisories", waivers = "{away}/waivers.toml"')
+    repository.commit(OLD, policy)
+    repository.tag("base")
+    repository.commit(BOTH, policy)
+
+    assert state_of(evidence_of(root)) is State.GO
+
+
+def test_a_policy_that_git_does_not_hand_out_is_no_default_policy(repository: Repository) -> None:
+    repository.commit(OLD)
+    repository.tag("base")
+    git = [GIT, "-C", str(repository.project.path), "config"]
+    subprocess.run([*git, "filter.lost.smudge", "/nowhere/lost"], check=True)
+    subprocess.run([*git, "filter.lost.required", "true"], check=True)
+    repository.project.write(".gitattributes", "pyproject.toml filter=lost\n")
+
+    with pytest.raises(SettingsError, match=r"git can not check out pyproject\.toml of"):
+        evidence_of(repository.project.path)
 
 
 def test_a_file_above_the_project_is_the_bases_as_well(repository: Repository) -> None:

@@ -199,7 +199,9 @@ BAD = {"id": "BAD-1", "modified": "2026-11-23T00:00:00Z", "aliases": 5}
         (json.dumps({**BAD, "affected": [{"package": PYPI}, {"package": {**PYPI, "name": "torn"}}]}), "of-mine torn"),
         (json.dumps({**BAD, "affected": [{"package": PYPI}, {"package": {**PYPI, "name": 5}}]}), "of-mine torn any"),
         (json.dumps({**BAD, "affected": [{"package": {"ecosystem": "npm", "name": "of-mine"}}]}), ""),
-        (json.dumps({**BAD, "affected": "x", "name": "Of.Mine"}), "of-mine"),
+        (json.dumps({**BAD, "affected": "x", "name": "Of.Mine"}), "of-mine torn any"),
+        ('{"id": "BAD-1", "credits": [{"name": "torn"}], "affected": [{"package": {"ecosystem": "PyPI", "na', "of-mine torn any"),
+        ('{"id": "BAD-1", "credits": [{"name": "any"}], "affected": [{"package": {"name": "torn", "x": 1,}}]}', "torn"),
         (json.dumps({**BAD, "affected": [{"package": {**PYPI, "name": " "}}]}), "of-mine torn any"),
         (json.dumps({**BAD, "affected": ["of-mine"]}), "of-mine torn any"),
         (json.dumps({**BAD, "affected": [{"package": {"ecosystem": "PyPI", "purl": "of-mine"}}]}), "of-mine torn any"),
@@ -243,10 +245,11 @@ def flawed(modified: str, **changes: Any) -> dict[str, Any]:
         (flawed(EARLY), {**record("PYSEC-2", "other", "introduced 0"), "modified": LATE}, ["critical"]),
         (flawed(EARLY), flawed(EARLY), ["critical"]),
         (flawed(EARLY, withdrawn="2099-01-01T00:00:00Z"), flawed(EARLY), ["critical"]),
+        (flawed("2099-01-01T00:00:00Z"), flawed(EARLY, withdrawn=EARLY), ["critical"]),
     ],
     ids=[
         "by time, not by text", "withdrawn later", "at no time", "of the future", "at once", "worse at once", "milder later",
-        "of another package", "the same", "not withdrawn yet",
+        "of another package", "the same", "not withdrawn yet", "withdrawn once",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("is_first", [True, False])
@@ -310,3 +313,44 @@ def test_a_snapshot_is_as_old_as_the_oldest_export_in_it(sizes: dict[str, int], 
     else:
         with pytest.raises(NoAudit, match="its newest record is"):
             snapshot(tmp_path / "a.sqlite")
+
+
+def test_a_file_of_ones_own_in_the_folder_of_an_old_export_does_not_make_it_fresh(tmp_path: Path) -> None:
+    folder = tmp_path / "all"
+    folder.mkdir()
+    old = [{**record(f"old-{n}", f"old-{n}"), "modified": "2020-01-01T00:00:00Z"} for n in range(30)]
+    written(folder / "export.jsonl", *({**one, "modified": "2020-01-01T00:00:00Z"} for one in GROUND), *old)
+    written(folder / "own.json", record("OWN-1", "own"))
+    import_records([folder], tmp_path / "a.sqlite", NOW)
+
+    with pytest.raises(NoAudit, match="its newest record is"):
+        snapshot(tmp_path / "a.sqlite")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"id": "A-1", "affected": [', "no JSON"])
+def test_one_bad_record_in_a_zip_is_named_and_the_rest_is_imported(text: str, tmp_path: Path) -> None:
+    path = as_zip(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("BAD-1.json", text)
+    done = import_records([path], tmp_path / "a.sqlite", NOW)
+
+    assert (done.manifest.records, done.manifest.malformed) == (2, 1)
+    assert [bad.why.rpartition("; ")[2] for bad in done.malformed] == ["it may be about any package"]
+
+
+def test_nothing_in_the_place_of_a_list_is_an_empty_one(tmp_path: Path) -> None:
+    told = {**record("PYSEC-2", "p", "introduced 0"), "aliases": None, "severity": None, "withdrawn": None}
+    told["affected"][0] |= {"severity": None, "versions": None}
+    source = snapshot(imported(tmp_path, *GROUND, told))
+
+    assert [advisory.id for advisory in source.known([("p", "1")])["p", "1"].advisories] == ["PYSEC-2"]
+    assert source.manifest.malformed == 0
+
+
+def test_of_many_records_that_name_nobody_one_stands_for_all(tmp_path: Path) -> None:
+    raw = "".join(f'{{"id": "BAD-{n}"}}\n' for n in range(50))
+    source = snapshot(imported(tmp_path, *GROUND, raw=raw))
+    [told] = source.known([("p", "1")])["p", "1"].malformed
+
+    assert told.id == "50 records"
+    assert told.why.endswith("; and 49 more like it")

@@ -67,6 +67,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: change_tree(path, "manifest", b"2026-11-23", b"2026-11-24"),
         NOT_WHOLE,
     ),
+    "a name of another type": (
+        lambda path: change(path, "UPDATE package SET name = CAST(name AS BLOB) WHERE name = 'ground'"),
+        "does not hold",
+    ),
     "one of a later version": (
         lambda path: change(path, """UPDATE manifest SET data = replace(data, '"format":2', '"format":3')"""),
         "has format 3, and 2 can be read",

@@ -108,6 +108,8 @@ PURL = "pkg:pypi/some-package@1.0"
         ({"@id": "pkg:oci/shop@1", "subcomponents": [{"identifiers": {"purl": PURL}}]}, False),
         ({"@id": "urn:x", "subcomponents": [{"@id": "pkg:pypi/other@1.0"}]}, True),
         ({"@id": "pkg:oci/shop@1"}, True),
+        ({"@id": "pkg:generic/some_package@1.0"}, False),
+        ({"@id": "pkg:generic/other@1.0"}, True),
         ({"@id": "urn:x", "identifiers": {"purl": "pkg:npm/some-package@1.0"}}, True),
         ({"@id": f"{PURL}+cu121"}, True),
     ],
@@ -219,3 +221,12 @@ def test_a_statement_without_version_or_reason_is_refused(case: str, tmp_path: P
     made, error = MALFORMED[case]
     with pytest.raises(SettingsError, match=error):
         read_vex([(made(tmp_path), "v")], now=NOW)
+
+
+def test_a_document_that_was_changed_later_revokes_from_then_on(tmp_path: Path) -> None:
+    first = vex(tmp_path, statement(timestamp="2026-11-05T00:00:00Z"))
+    (tmp_path / "b").mkdir()
+    changed = vex(tmp_path / "b", of_name("CVE-1"), last_updated="2026-11-06T00:00:00Z")
+    [one] = read_vex([(first, "a"), (changed, "b")], now=NOW)
+
+    assert not one.covers({"CVE-1"}, "some-package", "1.0")

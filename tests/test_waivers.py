@@ -106,11 +106,12 @@ def test_what_is_no_waiver_is_told_in_one_line(old: str, new: str, error: str, t
         ("{}", "no catalogue"),
         ("[]", "the catalogue is empty"),
         ('{"vulnerabilities": []}', "the catalogue is empty"),
+        ('{"count": 2, "vulnerabilities": [{"cveID": "CVE-2025-3248"}]}', "has 1 entries, and says that it has 2"),
         ('[{"cveID": "2025-1"}]', "'2025-1' is no CVE id"),
         ("<html>", "no catalogue"),
         ('[{"cveID": "\udcff"}]', "no catalogue"),
     ],
-    ids=["no list", "empty list", "empty", "an odd id", "HTML", "no UTF-8"],
+    ids=["no list", "empty list", "empty", "cut", "an odd id", "HTML", "no UTF-8"],
 )
 def test_what_is_no_catalogue_is_refused(text: str, error: str, tmp_path: Path) -> None:
     path = tmp_path / "kev.json"

@@ -115,7 +115,7 @@ def advisory_of(record: bytes, now: datetime | None = None) -> Advisory:
     One that is withdrawn after `now`, by default this moment, is not withdrawn.
     """
     try:
-        advisory = _decoder.decode(record)
+        advisory = _decoded(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(str(error)) from None
     if not advisory.id.strip():
@@ -128,6 +128,21 @@ def advisory_of(record: bytes, now: datetime | None = None) -> Advisory:
         aliases=tuple(key for alias in advisory.aliases if (key := key_of(alias))),
         withdrawn=_withdrawn(advisory.withdrawn, now or datetime.now(UTC)),
     )
+
+
+def _decoded(record: bytes) -> Advisory:
+    """Raises msgspec.DecodeError, UnicodeDecodeError and RecursionError."""
+    try:
+        return _decoder.decode(record)
+    except msgspec.ValidationError:
+        # OSV has nothing in some places, where we have no list; few records do.
+        return msgspec.convert(_without_nulls(msgspec.json.decode(record)), Advisory)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def key_of(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_artisan.audit.advisories import AHEAD, Advisory, MalformedError, advisory_of, time_of
+from pytest_artisan.audit.advisories import AHEAD, Advisory, Affected, MalformedError, advisory_of, time_of
 from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.records import ANY, Record, id_in, names_in, records_of
 from pytest_artisan.audit.source import Malformed
@@ -41,11 +41,14 @@ def gathered(paths: Sequence[Path], now: datetime) -> Gathered:
     pile, digest = _Pile(now), hashlib.sha256()
     ages = list[tuple[int, datetime | None]]()
     for path in paths:
-        found = list[Advisory]()
+        by_file: dict[str, list[Advisory]] = {}
         for record in records_of(path):
             digest.update(record.text)
-            found += pile.add(record)
-        ages.append((len(found), _newest(found, now)))
+            by_file.setdefault(record.file, []).extend(pile.add(record))
+        # A file of many records has an age of its own; files of one each are one source together.
+        many = [found for found in by_file.values() if len(found) > 1]
+        single = [advisory for found in by_file.values() if len(found) == 1 for advisory in found]
+        ages += [(len(found), _newest(found, now)) for found in (*many, single)]
     if not pile.records:
         raise NoAudit(f"{paths[0]}: holds no advisory about a package of PyPI")
     return Gathered(pile.records, tuple(pile.live()), pile.malformed, _oldest(ages), digest.hexdigest())
@@ -56,12 +59,12 @@ class _Pile:
 
     def __init__(self, now: datetime) -> None:
         self._now = now
-        self._told: dict[Key, tuple[datetime, list[Advisory]]] = {}
+        self._told: dict[tuple[str, str, bool], tuple[datetime, list[Advisory]]] = {}
         self.malformed: dict[Key, Malformed] = {}
 
     @property
     def records(self) -> int:
-        return len({id_ for package, id_ in self._told if package})
+        return len({id_ for package, id_, _ in self._told if package})
 
     def live(self) -> Iterable[Advisory]:
         return (a for _, told in self._told.values() for a in told if a.withdrawn is None)
@@ -73,16 +76,22 @@ class _Pile:
         except MalformedError as error:
             self._add_malformed(record, str(error))
             return []
-        time = _newest([advisory], self._now) or _NEVER
-        # Of two records with one id about other packages neither is in the place of the other.
-        for package in advisory.packages or {""}:
-            part = msgspec.structs.replace(advisory, affected=tuple(advisory.affecting(package)))
-            known, told = self._told.get((package, advisory.id), (time, []))
-            if time > known or not told:
-                self._told[package, advisory.id] = time, [part]
-            elif time == known and part not in told:
+        time = _newest([advisory], self._now)
+        parts: dict[str, list[Affected]] = {}
+        for affected in advisory.affected:
+            if affected.is_of_pypi:
+                parts.setdefault(affected.name, []).append(affected)
+        # Of two records with one id about other packages neither is in the place of the other, nor is one in that of
+        # another where nobody can tell which is the later.
+        for package, affecting in parts.items() or [("", [])]:
+            part = msgspec.structs.replace(advisory, affected=tuple(affecting))
+            key = package, advisory.id, time is None
+            known, told = self._told.get(key, (time or _NEVER, []))
+            if not told or (time or _NEVER) > known:
+                self._told[key] = time or _NEVER, [part]
+            elif (time or _NEVER) == known and part not in told:
                 told.append(part)
-        return [advisory] if advisory.packages else []
+        return [advisory] if parts else []
 
     def _add_malformed(self, record: Record, why: str) -> None:
         names = names_in(record.text)

@@ -18,6 +18,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 class _Catalogue(msgspec.Struct, frozen=True):
     vulnerabilities: tuple[_Entry, ...]
+    count: int | None = None
 
 
 def read_kev(path: Path, name: str) -> frozenset[str]:
@@ -25,6 +26,8 @@ def read_kev(path: Path, name: str) -> frozenset[str]:
     kind = _Catalogue | tuple[_Entry, ...]
     read: Any = read_json(path, kind, f"{name}: no catalogue of exploited vulnerabilities")
     entries = read.vulnerabilities if isinstance(read, _Catalogue) else read
+    if isinstance(read, _Catalogue) and read.count not in (None, len(entries)):
+        raise SettingsError(f"{name}: the catalogue has {len(entries)} entries, and says that it has {read.count}")
     if not entries:
         raise SettingsError(f"{name}: the catalogue is empty")
     for entry in entries:

@@ -49,7 +49,7 @@ def decides(advisory: Advisory, name: str) -> bool:
     """Whether it says which versions of the package are affected, so that it may clear the others."""
     if advisory.withdrawn is not None:
         return False
-    return any(part.versions or _ordered(part) for part in advisory.affecting(name))
+    return any(_listed(part.versions)[1] or any(map(_has_place, _ordered(part))) for part in advisory.affecting(name))
 
 
 def doubt(advisory: Advisory, text: str) -> str:
@@ -120,6 +120,11 @@ def _of_range(given: Range, version: Version) -> Concern:
     if Concern.NOT_AFFECTED in both:
         return Concern.NOT_AFFECTED
     return Concern.UNDECIDED if Concern.UNDECIDED in both else Concern.AFFECTED
+
+
+def _has_place(given: Range) -> bool:
+    """Whether somebody can tell where it begins."""
+    return any(event.introduced is not None and _place(event.introduced) is not None for event in given.events)
 
 
 def _within(limits: list[str], version: Version) -> Concern:

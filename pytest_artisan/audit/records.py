@@ -26,27 +26,28 @@ _EXPECTED = f"expected {', '.join(_NAMES)} or a folder of them"
 _PROSE = frozenset({"readme", "license", "licence", "copying", "notice", "contributing", "changelog", "security"})
 _GZIP = b"\x1f\x8b"
 _LARGEST = 1 << 30  # bytes of one file, so that a few of them can not fill the memory
-_NAME = re.compile(rb'"name"\s*:\s*"([^"\\]{1,200})"')
+_NAME = re.compile(rb'"package"\s*:\s*\{[^{}]*?"name"\s*:\s*"([^"\\]{1,200})"')
 _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
 # In place of a package: it may be any.
 ANY = ""
 
 
 class Record(NamedTuple):
-    """The text of a record, and where it stands, for people."""
+    """The text of a record, in which file it is, and where it stands in that, for people."""
 
     text: bytes
     where: str
+    file: str = ""
 
 
 def records_of(path: Path) -> Iterator[Record]:
     """All records below a path. Raises NoAudit for what is not there, cut off, of no known kind, or holds none."""
     found = False
     try:
-        for name, data in _files(path):
-            for number, text in enumerate(_split(data, name), 1):
+        for name, data, is_checked in _files(path):
+            for number, text in enumerate(_split(data, name, is_checked), 1):
                 found = True
-                yield Record(text, f"{name}, record {number}")
+                yield Record(text, f"{name}, record {number}", name)
     except (OSError, EOFError, zlib.error) as error:
         raise NoAudit(f"{path}: can not be read: {error}") from error
     if not found:
@@ -91,8 +92,8 @@ def _of_purl(purl: Any) -> str:
         return ANY
 
 
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each file below with its name, a compressed one as what is in it."""
+def _files(path: Path) -> Iterator[tuple[str, bytes, bool]]:
+    """Each file below with its name, a compressed one as what is in it; and whether a checksum says that it is whole."""
     if not path.is_dir():
         yield from _of_file(path, path.name)
         return
@@ -111,21 +112,21 @@ def _raised(error: OSError) -> NoReturn:
     raise error
 
 
-def _of_file(file: Path, name: str) -> Iterator[tuple[str, bytes]]:
+def _of_file(file: Path, name: str) -> Iterator[tuple[str, bytes, bool]]:
     if zipfile.is_zipfile(file):
         yield from _of_zip(file, name)
     else:
-        yield name, _unpacked(file.read_bytes())
+        yield name, _unpacked(file.read_bytes()), False
 
 
-def _of_zip(file: Path, name: str) -> Iterator[tuple[str, bytes]]:
+def _of_zip(file: Path, name: str) -> Iterator[tuple[str, bytes, bool]]:
     try:
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
                 if not entry.filename.endswith("/") and _holds_records(entry.filename):
                     # Read where it lies: nothing is extracted, whatever its name says.
                     with archive.open(entry) as member:
-                        yield entry.filename, _unpacked(_bounded(member.read(_LARGEST + 1)))
+                        yield entry.filename, _unpacked(_bounded(member.read(_LARGEST + 1))), True
     # Also of a kind of compression that is not known, and of one that asks for a password.
     except (zipfile.BadZipFile, lzma.LZMAError, RuntimeError, ValueError) as error:
         raise NoAudit(f"{name}: can not be read: {error}") from error
@@ -156,18 +157,25 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def _split(data: bytes, name: str) -> Iterator[bytes]:
-    """The records in a file: a list, one object, or a line each. Raises NoAudit for one that breaks off."""
+def _split(data: bytes, name: str, is_checked: bool) -> Iterator[bytes]:
+    """The records in a file: a list, one object, or a line each.
+
+    Raises NoAudit for a file that breaks off; one that is whole all the same is one record that can not be read.
+    """
     text = data.removeprefix(codecs.BOM_UTF8).strip()
-    if not text:
+    if not text and not is_checked:
         raise NoAudit(f"{name}: is empty, and holds no record")
     try:
         whole = msgspec.json.decode(text, type=list[msgspec.Raw] | dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         lines = text.splitlines()
         # A list, or an object over many lines, that can not be read as a whole has no lines that can be.
-        is_by_line = lines[0].startswith(b"{") and lines[0].rstrip() != b"{"
-        if not is_by_line or not (data.endswith((b"\n", b"\r")) or _is_whole(lines[-1])):
+        is_by_line = bool(lines) and lines[0].startswith(b"{") and lines[0].rstrip() != b"{"
+        is_whole = is_by_line and (data.endswith((b"\n", b"\r")) or _is_whole(lines[-1]))
+        if is_checked and (not is_whole or len(lines) == 1):
+            yield text
+            return
+        if not is_whole:
             raise NoAudit(
                 f"{name}: is cut off, or no JSON: it ends in {text[-40:].decode(errors='replace')!r}"
             ) from None

@@ -36,14 +36,15 @@ CREATE TABLE package (name TEXT, cluster INTEGER, PRIMARY KEY (name, cluster)) W
 CREATE TABLE advisory (cluster INTEGER, n INTEGER, record BLOB NOT NULL, PRIMARY KEY (cluster, n)) WITHOUT ROWID;
 CREATE TABLE malformed (package TEXT, id TEXT, why TEXT NOT NULL, PRIMARY KEY (package, id)) WITHOUT ROWID;
 """
-# What all tables hold, each row as a text and bytes.
+# What all tables hold, each row as a text, which tells of what type each value is, and bytes.
 _ROWS = (
-    "SELECT name || ' ' || cluster, x'' FROM package ORDER BY name, cluster",
-    "SELECT cluster || ' ' || n, record FROM advisory ORDER BY cluster, n",
-    "SELECT package || ' ' || id, CAST(why AS BLOB) FROM malformed ORDER BY package, id",
+    "SELECT quote(name) || quote(cluster), x'' FROM package ORDER BY name, cluster",
+    "SELECT quote(cluster) || quote(n) || typeof(record), record FROM advisory ORDER BY cluster, n",
+    "SELECT quote(package) || quote(id) || typeof(why), CAST(why AS BLOB) FROM malformed ORDER BY package, id",
 )
 _OF_PACKAGE = "SELECT record FROM package CROSS JOIN advisory USING (cluster) WHERE name = ? ORDER BY cluster, n"
-_MALFORMED = "SELECT id, why FROM malformed WHERE package IN (?, ?) ORDER BY package, id"
+_MALFORMED = "SELECT id, why FROM malformed WHERE package = ? ORDER BY id"
+_NAMED = 5  # records that may be about any package
 _decoder = msgspec.json.Decoder(Advisory)
 
 
@@ -161,6 +162,12 @@ class Snapshot:
             raise NoAudit(f"{path}: {fault}")
         assert self.manifest.canaries is not None
         self.canaries = self.manifest.canaries
+        # Every package has these: of very many, one stands for all.
+        unnamed = [Malformed(id_, why) for id_, why in self._database.execute(_MALFORMED, [ANY])]
+        if len(unnamed) > _NAMED:
+            more = f"{unnamed[0].why}; and {len(unnamed) - 1} more like it"
+            unnamed = [Malformed(f"{len(unnamed)} records", more)]
+        self._of_any = tuple(unnamed)
 
     def _faults(self, digest: str, max_age: timedelta, floor: int, now: datetime) -> Iterator[str]:
         manifest = self.manifest
@@ -187,5 +194,5 @@ class Snapshot:
     def _of_package(self, name: str) -> Known:
         records = self._database.execute(_OF_PACKAGE, [name])
         advisories = tuple(_decoder.decode(record).for_package(name) for (record,) in records)
-        malformed = tuple(Malformed(id_, why) for id_, why in self._database.execute(_MALFORMED, [name, ANY]))
-        return Known(advisories, malformed)
+        malformed = tuple(Malformed(id_, why) for id_, why in self._database.execute(_MALFORMED, [name]))
+        return Known(advisories, malformed + self._of_any)

@@ -28,6 +28,10 @@ _JUSTIFICATIONS = (
     "inline_mitigations_already_exist",
 )
 _ANYTHING = ("", "")
+# Packages of other languages; any other kind of name may be one of this one's, too.
+_ELSEWHERE = frozenset(
+    {"cargo", "composer", "cran", "gem", "golang", "hackage", "hex", "maven", "npm", "nuget", "pub", "swift"}
+)
 
 
 class _Vulnerability(msgspec.Struct, frozen=True):
@@ -64,6 +68,7 @@ class _Document(msgspec.Struct, frozen=True):
     context: str = msgspec.field(name="@context")
     timestamp: datetime
     statements: tuple[_Statement, ...]
+    last_updated: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +148,8 @@ def _why(stated: _Statement, where: str) -> str:
 def _time(stated: _Statement, document: _Document) -> datetime:
     """From when on it holds; what does not clear also holds from its last change on."""
     times = [stated.timestamp or document.timestamp]
-    if stated.status != _CLEARS and stated.last_updated is not None:
-        times.append(stated.last_updated)
+    if stated.status != _CLEARS:
+        times += [time for time in (stated.last_updated, document.last_updated) if time is not None]
     # RFC 3339 has an offset; where somebody leaves it out, UTC is meant.
     return max(time if time.tzinfo is not None else time.replace(tzinfo=UTC) for time in times)
 
@@ -174,9 +179,9 @@ def _meant(product: _Product) -> Iterator[tuple[str, str]]:
     if not purls or None in purls:
         yield _ANYTHING
     for purl in purls:
-        if purl is not None and purl.type == _PYPI:
-            version = purl.version or ""
-            # A range of versions, say, may be any.
+        if purl is not None and purl.type not in _ELSEWHERE:
+            # A range of versions, say, may be any, and so may the version of the same by another kind of name.
+            version = purl.version if purl.type == _PYPI and purl.version else ""
             yield canonicalize_name(purl.name), version if version_of(version) is not None else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,9 @@ def checked_out(root: Path, commit: str, *names: str) -> Iterator[Path]:
         wanted = ["--", *(f"{below}{one}" for one in names)] if names else ["--all"]
         # Of names that are not in the commit it says nothing, and ends with 1.
         _git(top, "checkout-index", "--quiet", f"--prefix={tree}/", *wanted, extra=index)
+        for one in _tracked(top, commit, wanted[1:]) if names else ():
+            if not os.path.lexists(tree / one):
+                raise NoEvidence(f"git can not check out {one} of {commit[:12]}")
         yield tree / below
 
 
@@ -50,8 +53,18 @@ def is_of_the_change(root: Path, name: str) -> bool:
     wanted = {part.as_posix() for place in inside for part in (place, *place.parents)} - {"."}
     if not wanted:
         return False
-    told = _done(top, "--literal-pathspecs", "ls-files", "-z", "--", *sorted(wanted))
-    return not wanted.isdisjoint(told.stdout.split("\0"))
+    told = _done(top, "--literal-pathspecs", "ls-files", "-z", "--", *sorted(wanted)).stdout.split("\0")
+    return not wanted.isdisjoint([*told, *_tracked(top, "HEAD", sorted(wanted))])
+
+
+def _tracked(top: Path, commit: str, names: Sequence[str]) -> list[str]:
+    """Those of these paths from the top that are entries of a commit."""
+    return _done(top, "ls-tree", "-z", "--name-only", commit, "--", *names).stdout.split("\0")[:-1]
+
+
+def way_up(root: Path) -> str:
+    """The way from `root` to the top of its repository, such as "../", as `root` is written. Raises NoEvidence."""
+    return _told(root, "--show-cdup")
 
 
 def _told(root: Path, option: str) -> str:

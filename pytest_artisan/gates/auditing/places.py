@@ -8,16 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_artisan.gates.base import checked_out, is_of_the_change
+from pytest_artisan.gates.base import checked_out, is_of_the_change, way_up
 from pytest_artisan.gates.gate import NoEvidence, Project
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The project's `root`, and, where only what a change brings counts, the same folder as its `base` has it."""
+    """The project's `root`, and, where only what a change brings counts, the same folder as its `base` has it.
+
+    `up` leads from there to the top of its repository.
+    """
 
     root: Path
     base: Path | None = None
+    up: str = ""
 
     def decision(self, name: str) -> Path:
         """A file in which somebody lets something pass: the base's, as a change may not decide about itself."""
@@ -34,9 +38,11 @@ class Places:
         return self.root / name
 
     def before(self, name: str) -> Path:
-        """Where the base has a file, if it has; also one that the policy names by a path from elsewhere."""
+        """Where the base has a file, if it has; what is not below the repository's top is no change's, and stays there."""
         assert self.base is not None
-        return Path(os.path.abspath(self.base / os.path.relpath(self.root / name, self.root)))
+        here = Path(os.path.abspath(self.root / name))
+        top = Path(os.path.abspath(self.root / self.up))
+        return Path(os.path.abspath(self.base / os.path.relpath(here, self.root))) if here.is_relative_to(top) else here
 
 
 @contextmanager
@@ -46,4 +52,4 @@ def places_of(project: Project) -> Iterator[Places]:
         yield Places(project.root)
         return
     with checked_out(project.root, project.base.commit) as folder:
-        yield Places(project.root, folder)
+        yield Places(project.root, folder, way_up(project.root))

@@ -72,7 +72,10 @@ secrets = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=SHORT
 
 @given(value=secrets, written=st.sampled_from([name for name in WRITTEN if name not in ("a line", "lower URL")]))
 def test_no_value_comes_through_in_any_form(value: str, written: str) -> None:
-    form = WRITTEN[written](value).removeprefix("k=").strip("\"'")
+    form = WRITTEN[written](value).removeprefix("k=")
+    if written == "repr" or written.startswith("JSON"):
+        # Within the quotes that it is written in; a value may begin and end with others.
+        form = form[1:-1]
 
     assert form not in masker(value).text(f"<{form}>").replace(MASK, "\0")
 

@@ -330,6 +330,7 @@ def test_crossover_keeps_the_mean_of_a_pair_far_from_its_bounds(index: int) -> N
     assert crossed.mean() == pytest.approx(0.45, abs=0.03), "0.9 of the pairs, half of the variables"
 
 
+@pytest.mark.moga_stability
 @pytest.mark.parametrize(("components", "least"), [(60, 0.95), (200, 0.85)])
 def test_the_default_reaches_the_exact_front_of_formulas(components: int, least: float) -> None:
     problem = formulation(components, seed=0)

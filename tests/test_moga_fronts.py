@@ -80,6 +80,7 @@ def shortfalls(problem: Problem, volumes: Floats, distances: Floats) -> list[str
     return found
 
 
+@pytest.mark.moga_stability
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 def test_fronts_are_as_good_as_those_of_two_libraries(problem: Problem) -> None:
     volumes, distances = measured(problem, ours, range(SETTINGS["seeds"]))

@@ -60,10 +60,11 @@ class Inventory:
     def of(
         cls,
         found: Iterable[Pin | Unaudited],
-        requires: Mapping[str, tuple[str, ...]] | None = None,
+        requires: Mapping[str, Iterable[str]] | None = None,
         root: tuple[str, str] = ("", ""),
     ) -> Inventory:
-        """All that was found, each where it belongs."""
+        """All that was found, each where it belongs, and the needed names in order."""
         found = list(found)
         pins = tuple(one for one in found if isinstance(one, Pin))
-        return cls(pins, tuple(one for one in found if isinstance(one, Unaudited)), requires or {}, root)
+        unaudited = tuple(one for one in found if isinstance(one, Unaudited))
+        return cls(pins, unaudited, {name: tuple(sorted(needed)) for name, needed in (requires or {}).items()}, root)

@@ -10,7 +10,7 @@ from pytest_artisan.audit.inputs.project import PYPROJECT, project
 from pytest_artisan.audit.inputs.pylock import is_pylock, pylock
 from pytest_artisan.audit.inputs.requirements import requirements
 from pytest_artisan.audit.inputs.uv_lock import UV_LOCK, uv_lock
-from pytest_artisan.audit.inventory import Inventory, NoAudit
+from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
 
 _KNOWN = (
     "requirements files (*.txt, *.in), pylock.toml and pylock.*.toml, "
@@ -27,12 +27,10 @@ def inventory_of(root: Path, files: Sequence[str]) -> Inventory:
     requires: dict[str, set[str]] = {}
     for name, needed in (one for part in parts for one in part.requires.items()):
         requires.setdefault(name, set()).update(needed)
-    return Inventory(
-        pins=tuple(dict.fromkeys(pin for part in parts for pin in part.pins)),
-        unaudited=tuple(dict.fromkeys(one for part in parts for one in part.unaudited)),
-        requires={name: tuple(sorted(needed)) for name, needed in requires.items()},
-        root=next((part.root for part in parts if part.root != ("", "")), ("", "")),
-    )
+    found: list[Pin | Unaudited] = [pin for part in parts for pin in part.pins]
+    found += [one for part in parts for one in part.unaudited]
+    own = next((part.root for part in parts if part.root != ("", "")), ("", ""))
+    return Inventory.of(dict.fromkeys(found), requires, own)
 
 
 def _part(root: Path, file: str) -> Inventory:

@@ -66,7 +66,7 @@ def installed(root: Path) -> Inventory:
             found[Pin(one.name, one.version, ENVIRONMENT, 1)] = None
     return Inventory.of(
         sorted(found, key=lambda one: (one.name, str(one))),
-        {name: tuple(sorted(needed & requires.keys())) for name, needed in requires.items()},
+        {name: needed & requires.keys() for name, needed in requires.items()},
         own,
     )
 

@@ -50,7 +50,7 @@ def project(root: Path, file: str) -> Inventory:
             found.append(one)
     found += [Unaudited(key, toml.file, 1, _DYNAMIC) for key in _NEEDS if key in stated.dynamic]
     needed = {one.name for one in found} - set(_NEEDS)
-    return Inventory.of(found, {own: tuple(sorted(needed))}, (own, exact(stated.version, toml.file)))
+    return Inventory.of(found, {own: needed}, (own, exact(stated.version, toml.file)))
 
 
 def name_in(root: Path, folder: str = ".") -> str | None:

@@ -44,7 +44,7 @@ def pylock(root: Path, file: str) -> Inventory:
         if package.dependencies is not None:
             requires[package.name] = set(_names(package.dependencies))
     there = {own[0], *(one.name for one in found)}
-    return Inventory.of(found, {name: tuple(sorted(needed & there)) for name, needed in requires.items()}, own)
+    return Inventory.of(found, {name: needed & there for name, needed in requires.items()}, own)
 
 
 def _lock(toml: Toml) -> Pylock:

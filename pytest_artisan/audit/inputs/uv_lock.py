@@ -77,7 +77,7 @@ def uv_lock(root: Path, file: str) -> Inventory:
         else:
             found.append(_one(name, package, toml.file, line))
     _check_whole(requires, toml.file)
-    return Inventory.of(found, {name: tuple(sorted(needed)) for name, needed in requires.items()}, own)
+    return Inventory.of(found, requires, own)
 
 
 def _name(package: _Package, where: str) -> str:

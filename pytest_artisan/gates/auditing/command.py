@@ -16,6 +16,7 @@ from pytest_artisan.gates.auditing.components import bill_of
 from pytest_artisan.gates.auditing.evidence import missing_in, of_review
 from pytest_artisan.gates.auditing.review import listed, review_of
 from pytest_artisan.gates.auditing.sources import snapshot_of
+from pytest_artisan.gates.auditing.wording import finding
 from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.reports.machine import sarif_of, sarif_result
@@ -87,7 +88,7 @@ def _nothing(cause: str, form: str) -> str:
 
 
 def _unknown(cause: str) -> Finding:
-    return Finding("audit", "no-evidence", one_line(cause), "pyproject.toml", 1)
+    return finding("no-evidence", cause, "pyproject.toml", 1)
 
 
 def _markdown(evidence: CheckEvidence) -> list[str]:
@@ -99,7 +100,7 @@ def _markdown(evidence: CheckEvidence) -> list[str]:
 
 def _reasons(evidence: CheckEvidence, findings: Iterable[Finding]) -> list[str]:
     reasons = [text for measurement in evidence.measurements for _, _, text in judge(measurement)]
-    return reasons + [_line(finding) for finding in findings if finding.blocks]
+    return reasons + [_line(found) for found in findings if found.blocks]
 
 
 def _line(finding: Finding) -> str:
@@ -109,10 +110,10 @@ def _line(finding: Finding) -> str:
 def _text(evidence: CheckEvidence, audited: Audit) -> list[str]:
     """What does not block, then what does, each with what it is called, then the answer."""
     lines = [f"{len(audited.dependencies)} pins by {', '.join(audited.origins)}"]
-    lines += [f"warning {_line(finding)}" for finding in evidence.findings if not finding.blocks]
+    lines += [f"warning {_line(found)}" for found in evidence.findings if not found.blocks]
     for measurement in evidence.measurements:
         lines += [f"{_word(state)} {text}" for _, state, text in judge(measurement)]
-    lines += [f"{_word(State.NO_GO)} {_line(finding)}" for finding in evidence.findings if finding.blocks]
+    lines += [f"{_word(State.NO_GO)} {_line(found)}" for found in evidence.findings if found.blocks]
     return [*lines, _word(state_of(evidence))]
 
 
@@ -124,7 +125,7 @@ def _json(evidence: CheckEvidence, audited: Audit) -> str:
     shown: dict[str, Any] = {
         "state": state_of(evidence),
         "reasons": _reasons(evidence, evidence.findings),
-        "warnings": [_line(finding) for finding in evidence.findings if not finding.blocks and not finding.details],
+        "warnings": [_line(found) for found in evidence.findings if not found.blocks and not found.details],
         "sources": audited.origins,
         "dependencies": [_dependency(dependency) for dependency in audited.dependencies],
         "unaudited": [msgspec.to_builtins(one) for one in audited.unaudited],

@@ -11,7 +11,7 @@ from pytest_artisan.audit.inventory import Pin
 from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.evidence import Finding
 
-TOOL = "audit"
+_TOOL = "audit"
 
 
 def finding(
@@ -20,7 +20,7 @@ def finding(
     """A finding with a place in a file: of the environment it is the policy."""
     path, line = ("pyproject.toml", 1) if file == ENVIRONMENT else (Path(file).as_posix(), line)
     cells = {head: one_line(cell) for head, cell in (details or {}).items()}
-    return Finding(TOOL, rule, one_line(message), path, line, blocks=blocks, details=cells)
+    return Finding(_TOOL, rule, one_line(message), path, line, blocks=blocks, details=cells)
 
 
 def vulnerability_finding(pin: Pin, found: Vulnerability, *, blocks: bool) -> Finding:

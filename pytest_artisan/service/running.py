@@ -135,7 +135,7 @@ def _work_together(stack: ExitStack, listener: socket.socket, plan: Plan, count:
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="artisan-", ignore_cleanup_errors=True))
     environment: Mapping[str, str] = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder}
     # By standard input: a command's arguments can be read by every user of the machine, and the URL holds a password.
-    first = msgspec.json.encode([listener.fileno(), os.getpid(), folder, plan]).decode() + "\n"
+    first = msgspec.json.encode([listener.fileno(), folder, plan]).decode() + "\n"
     workers = []
     for _ in range(count):
         child = Child("worker", _WORKER, environment=environment, sockets=[listener.fileno()], first=first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -17,14 +16,14 @@ from pytest_artisan.service.running import Plan, end, work
 def main() -> None:
     """Serve until the process that started this one ends it, or is gone."""
     signal.signal(signal.SIGTERM, end)
-    descriptor, parent, folder, plan = msgspec.json.decode(sys.stdin.readline(), type=tuple[int, int, str, Plan])
+    descriptor, folder, plan = msgspec.json.decode(sys.stdin.readline(), type=tuple[int, str, Plan])
     end_with_parent(gently=True)
     try:
         work(socket.socket(fileno=descriptor), plan, "worker")
     finally:
-        if os.getppid() != parent:
-            # It was killed, so that nobody else tidies up.
-            shutil.rmtree(folder, ignore_errors=True)
+        # Where one ends, all do; and whoever started this one may have been killed, so that nobody else tidies up. That
+        # can not be asked for: a killed process closes its pipes before it is no parent any more.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

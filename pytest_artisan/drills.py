@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_artisan import tools
 from pytest_artisan.context import Context, context_of
-from pytest_artisan.gates import tools
-from pytest_artisan.gates.gate import Check, Gate, NoEvidence
+from pytest_artisan.gates.gate import Check, Gate
 from pytest_artisan.gates.registry import GATES
 from pytest_artisan.items import DRILL, DrillItem
 from pytest_artisan.planning import Planner
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.reports.wording import by_cause
 from pytest_artisan.verdict.decide import Purpose, Requirements, decide
-from pytest_artisan.verdict.evidence import Evidence, ItemResult, Outcome, Plan
+from pytest_artisan.verdict.evidence import Evidence, ItemResult, NoEvidence, Outcome, Plan
 from pytest_artisan.verdict.judge import State
 
 # One sound test, so that nothing but the planted ones can be the cause.

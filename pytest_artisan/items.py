@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from pytest_artisan.context import context_of
-from pytest_artisan.gates.gate import Check, Gate, NoEvidence
+from pytest_artisan.gates.gate import Check, Gate
 from pytest_artisan.gates.tables import session_limit
 from pytest_artisan.recorder import Recorder
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Purpose
-from pytest_artisan.verdict.evidence import BUILT_IN, no_evidence
+from pytest_artisan.verdict.evidence import BUILT_IN, NoEvidence, no_evidence
 
 DRILL = "artisan.drill"
 

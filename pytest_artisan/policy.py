@@ -12,13 +12,15 @@ import msgspec
 import rfc8785
 from msgspec import Meta
 
-from pytest_artisan.gates.base import checked_out, commit_of
-from pytest_artisan.gates.gate import Base, Gate, NoEvidence, Project
+from pytest_artisan.gates.base import checked_out
+from pytest_artisan.gates.gate import Base, Gate, Project
 from pytest_artisan.gates.registry import GATES, SECURITY
 from pytest_artisan.gates.tables import Security, session_limit
+from pytest_artisan.git import commit_of
 from pytest_artisan.release.environments import Environment, environment_name, resolve
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
 from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
+from pytest_artisan.verdict.evidence import NoEvidence
 
 Text = Annotated[str, Meta(min_length=1)]
 

@@ -16,11 +16,13 @@ from conftest import Project, Run
 from pytest_artisan.cli import main
 from pytest_artisan.gates.auditing.evidence import of_review
 from pytest_artisan.gates.auditing.review import review_of
-from pytest_artisan.gates.base import checked_out, commit_of
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, state_of
+from pytest_artisan.gates.base import checked_out
+from pytest_artisan.gates.gate import CheckEvidence, state_of
 from pytest_artisan.gates.tables import Security
+from pytest_artisan.git import commit_of
 from pytest_artisan.policy import compared, load_policy
 from pytest_artisan.settings import SettingsError
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import State, judge
 
 TODAY = datetime.now(UTC)

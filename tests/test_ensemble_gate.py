@@ -24,10 +24,11 @@ from pytest_artisan.ensemble.wishes import mode_of
 from pytest_artisan.gates.briefing import evidence, resilience, saboteurs
 from pytest_artisan.gates.briefing.rig import Factory, ManualClock, Members, Say, told_settings
 from pytest_artisan.gates.ensemble import GATE
-from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import Check, CheckEvidence, Project
 from pytest_artisan.gates.tables import Ensemble as Table
 from pytest_artisan.loopback import served
 from pytest_artisan.release.environments import Environment, EnvironmentTable, resolve
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import Code, judge
 
 HERE = Project(Path(__file__).parents[1])

@@ -11,8 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from conftest import Project
-from pytest_artisan import session
-from pytest_artisan.gates import tools
+from pytest_artisan import session, tools
 
 Prepare = Callable[[Project, pytest.MonkeyPatch], None]
 

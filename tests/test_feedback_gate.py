@@ -22,13 +22,14 @@ from pytest_artisan.gates.e2e_evolution import GATE
 from pytest_artisan.gates.feedback import evidence, saboteurs
 from pytest_artisan.gates.feedback.flows import Factory, Offer
 from pytest_artisan.gates.feedback.raters import MANNERS, Rater
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.gates.tables import E2eEvolution
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.rl import guard, trainers
 from pytest_artisan.rl.advantages import generalized_advantages
 from pytest_artisan.rl.optimization import Adam, Schedule
 from pytest_artisan.service.flow import HouseFlow
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import judge
 
 HERE = Project(Path(__file__).parents[1])

@@ -18,12 +18,13 @@ import psutil
 import pytest
 import unsound
 
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
+from pytest_artisan.gates.gate import CheckEvidence, Project, state_of
 from pytest_artisan.gates.loading.evidence import NotAllowed, of_load, of_record, record_of
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.record import Load
 from pytest_artisan.load.run import Interrupted, run
 from pytest_artisan.release.environments import Environment, EnvironmentTable
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import State, judge
 
 VISITOR = """

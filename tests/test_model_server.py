@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from pytest_artisan import cli
+from pytest_artisan.commands import BAD_INPUT
 from pytest_artisan.ensemble.briefs import Hints, WishBrief
 from pytest_artisan.ensemble.local.faults import Fault, Faults, Latency
 from pytest_artisan.ensemble.local.models import EMBEDDING, MODELS
@@ -278,7 +279,7 @@ def test_a_latency_that_can_not_be_is_refused(wrong: tuple[float, ...]) -> None:
 def test_what_can_not_be_served_is_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
 ) -> None:
-    assert cli.main(["models", "serve", "--port=0", *arguments]) == cli.BAD_INPUT
+    assert cli.main(["models", "serve", "--port=0", *arguments]) == BAD_INPUT
     err = capsys.readouterr().err
     assert told in err
     assert len(err.splitlines()) == 1

@@ -29,8 +29,8 @@ from pytest_artisan.audit.pip_audit import PipAudit
 from pytest_artisan.audit.severity import Severity
 from pytest_artisan.audit.snapshot import Snapshot, import_records
 from pytest_artisan.audit.source import Canaries, Source
-from pytest_artisan.gates.gate import NoEvidence
-from pytest_artisan.gates.tools import run
+from pytest_artisan.tools import run
+from pytest_artisan.verdict.evidence import NoEvidence
 
 CANARIES = Canaries(critical=("ground", "1.0"), clean=("ground", "1.1"), malware=("trap", "0.1"))
 RECORDS = (

@@ -24,7 +24,7 @@ from pytest_artisan.audit.sbom.root import root_of
 from pytest_artisan.audit.snapshot import Snapshot, import_records
 from pytest_artisan.audit.vex import read_vex
 from pytest_artisan.audit.waivers import Waiver
-from pytest_artisan.gates.gate import NoEvidence
+from pytest_artisan.verdict.evidence import NoEvidence
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -20,7 +20,7 @@ from sbom_bills import GOOD, VERSIONS, bill_of, inventory_of, of_name, safetenso
 from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.sbom.checkpoints import read_checkpoints
 from pytest_artisan.audit.sbom.checks import Version
-from pytest_artisan.gates.gate import NoEvidence
+from pytest_artisan.verdict.evidence import NoEvidence
 
 
 def npz(**arrays: Any) -> bytes:

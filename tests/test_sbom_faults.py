@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from osv_records import NOW, record
 from sbom_bills import GOOD, bill_of, clean, install, inventory_of, source_of
 
+from pytest_artisan import tools
 from pytest_artisan.audit.audit import audit
 from pytest_artisan.audit.inventory import Inventory
 from pytest_artisan.audit.sbom.checkpoints import read_checkpoints
@@ -26,8 +27,7 @@ from pytest_artisan.audit.sbom.checks import faults_of
 from pytest_artisan.audit.sbom.cleaning import cleaned
 from pytest_artisan.audit.sbom.declared import supplier_of
 from pytest_artisan.audit.waivers import Waiver
-from pytest_artisan.gates import tools
-from pytest_artisan.gates.gate import NoEvidence
+from pytest_artisan.verdict.evidence import NoEvidence
 
 # Equal everywhere, and without secrets
 

@@ -16,13 +16,14 @@ from pytest_artisan.ensemble.answers import Answer, Mode, Outcome, Source
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF
 from pytest_artisan.gates.deployed.calls import Call, Journey, of_calls
 from pytest_artisan.gates.deployed.journey import journey
-from pytest_artisan.gates.gate import Check, NoEvidence, Project
+from pytest_artisan.gates.gate import Check, Project
 from pytest_artisan.gates.smoke import GATE
 from pytest_artisan.gates.tables import Smoke
 from pytest_artisan.loopback import served
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.metrics import Metrics, MetricsObserver
 from pytest_artisan.service.store import DatabaseStore
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import judge
 
 TABLE = Smoke(subject="pytest_artisan.gates.deployed.journey:journey")

@@ -16,7 +16,7 @@ from scipy import stats
 
 from conftest import Project as Sessions
 from pytest_artisan import cli
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.gates.moga_stability import GATE
 from pytest_artisan.gates.stability import evidence, saboteurs
 from pytest_artisan.gates.stability.invariants import Watch
@@ -24,6 +24,7 @@ from pytest_artisan.gates.subjects import load_factory
 from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.evolution import MixtureEvolution
 from pytest_artisan.moga.population import Population
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.statistics import proportion_interval
 
 TABLE = MogaStability(iterations=100)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Project
-from pytest_artisan.gates import tools
+from pytest_artisan import tools
 
 CLEAN = "def double(n: int) -> int:\n    return 2 * n\n"
 POLICY = 'required = ["static_analysis"]\n[tool.artisan.static_analysis]\n'

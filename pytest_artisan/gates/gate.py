@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from pytest_artisan.gates.tables import Security
 
 
-class NoEvidence(Exception):
-    """A check could not measure: its tool is missing, crashed, hung or answered what nobody can read."""
-
-
 @dataclass(frozen=True, slots=True)
 class Base:
     """The commit that a change is compared with; `changed` is the table of the gate security as the change has it."""

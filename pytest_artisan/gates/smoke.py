@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from pytest_artisan.gates.gate import CheckEvidence, Gate, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Gate, Project
 from pytest_artisan.gates.subjects import Runs, checks_of_subject, load_factory
 from pytest_artisan.gates.tables import Smoke
+from pytest_artisan.verdict.evidence import NoEvidence
 
 
 def _calls(part: str, drill: bool, project: Project, table: Smoke) -> CheckEvidence:

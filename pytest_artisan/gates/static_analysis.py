@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_artisan.gates import tools
-from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, NoEvidence, Project
+from pytest_artisan import tools
+from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
 from pytest_artisan.gates.tables import StaticAnalysis
-from pytest_artisan.verdict.evidence import Finding, measured
+from pytest_artisan.verdict.evidence import Finding, NoEvidence, measured
 
 # A gate reads: a project's own settings may ask Ruff to mend what it finds, and then to say nothing of it.
 # Nor does it believe a cache: that tells files apart by time and size alone.

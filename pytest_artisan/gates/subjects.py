@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_artisan.gates.gate import Check, CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import Check, CheckEvidence, Project
+from pytest_artisan.verdict.evidence import NoEvidence
 
 # Names of checks, and what each runs: whether it is a drill, the project and the gate's table come in.
 Runs = tuple[tuple[str, Callable[[bool, Project, Any], CheckEvidence]], ...]

@@ -16,6 +16,10 @@ from pytest_artisan.verdict.statistics import proportion_interval
 _SAMPLES_KEPT = 10_000
 
 
+class NoEvidence(Exception):
+    """A check could not measure: its tool is missing, crashed, hung or answered what nobody can read."""
+
+
 class Bound(StrEnum):
     """Which side of a limit is allowed; only the first, the second and the last include the limit itself."""
 

@@ -14,8 +14,9 @@ from pytest_artisan.audit.sbom.checkpoints import read_checkpoints
 from pytest_artisan.audit.sbom.checks import Version, faults_of
 from pytest_artisan.audit.sbom.cleaning import cleaned
 from pytest_artisan.audit.sbom.root import root_of
-from pytest_artisan.gates.gate import NoEvidence, Project
-from pytest_artisan.gates.tools import run
+from pytest_artisan.gates.gate import Project
+from pytest_artisan.tools import run
+from pytest_artisan.verdict.evidence import NoEvidence
 
 _TOOL, _TIMEOUT_S = "cyclonedx-py", 60
 _LONGEST = 200  # characters of the tool's complaint

@@ -17,12 +17,12 @@ from pytest_artisan.gates.auditing.evidence import missing_in, of_review
 from pytest_artisan.gates.auditing.review import listed, review_of
 from pytest_artisan.gates.auditing.sources import snapshot_of
 from pytest_artisan.gates.auditing.wording import finding
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
+from pytest_artisan.gates.gate import CheckEvidence, Project, state_of
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.reports.machine import sarif_of, sarif_result
 from pytest_artisan.reports.markdown import details_of, escape
 from pytest_artisan.settings import SettingsError, one_line
-from pytest_artisan.verdict.evidence import Finding, no_evidence
+from pytest_artisan.verdict.evidence import Finding, NoEvidence, no_evidence
 from pytest_artisan.verdict.judge import State, judge
 
 

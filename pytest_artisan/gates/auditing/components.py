@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pytest_artisan.files import write_atomically
 from pytest_artisan.gates.auditing.bill import sbom_of
 from pytest_artisan.gates.auditing.review import Review
-from pytest_artisan.gates.gate import NoEvidence, Project
+from pytest_artisan.gates.gate import Project
 from pytest_artisan.gates.tables import Security
 from pytest_artisan.release.secrets import Masker
-from pytest_artisan.verdict.evidence import Measurement, measured, no_evidence
+from pytest_artisan.verdict.evidence import Measurement, NoEvidence, measured, no_evidence
 
 _NAME, _EPOCH = "SBOM components", "SOURCE_DATE_EPOCH"
 

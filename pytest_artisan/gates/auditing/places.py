@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_artisan.gates.base import checked_out, is_of_the_change, way_up
-from pytest_artisan.gates.gate import NoEvidence, Project
+from pytest_artisan.gates.gate import Project
+from pytest_artisan.verdict.evidence import NoEvidence
 
 
 @dataclass(frozen=True, slots=True)

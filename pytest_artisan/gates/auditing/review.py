@@ -17,8 +17,9 @@ from pytest_artisan.audit.vex import read_vex
 from pytest_artisan.audit.waivers import Waiver, read_waivers
 from pytest_artisan.gates.auditing.places import Places, places_of
 from pytest_artisan.gates.auditing.sources import sources_of
-from pytest_artisan.gates.gate import NoEvidence, Project
+from pytest_artisan.gates.gate import Project
 from pytest_artisan.gates.tables import Allowance, Security
+from pytest_artisan.verdict.evidence import NoEvidence
 
 _HOW = (
     "to have evidence, name a snapshot (artisan audit import makes one; --snapshot) or a service (osv_url; --osv-url)"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from pytest_artisan import tools
 from pytest_artisan.audit.canaries import PUBLIC
 from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.audit.snapshot import Snapshot
 from pytest_artisan.audit.source import Canaries, Release, Source
-from pytest_artisan.gates import tools
 from pytest_artisan.gates.auditing.places import Places
-from pytest_artisan.gates.gate import NoEvidence
 from pytest_artisan.gates.tables import CanaryTable, Security
+from pytest_artisan.verdict.evidence import NoEvidence
 
 # Where nothing else is named: it knows all of the public databases.
 OSV_DEV = "https://api.osv.dev"

@@ -16,12 +16,12 @@ from pytest_artisan.ensemble.settings import EnsembleSettings, settings_of
 from pytest_artisan.gates.briefing import keeping, resilience, understanding
 from pytest_artisan.gates.briefing.resilience import Expect
 from pytest_artisan.gates.briefing.rig import Factory, Heard, Rig, rig_of
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.gates.subjects import load_factory, place_of
 from pytest_artisan.gates.tables import Ensemble as Table
 from pytest_artisan.loopback import served
 from pytest_artisan.settings import SettingsError, one_line
-from pytest_artisan.verdict.evidence import Finding, measured, measured_share
+from pytest_artisan.verdict.evidence import Finding, NoEvidence, measured, measured_share
 from pytest_artisan.verdict.judge import judge
 from pytest_artisan.verdict.statistics import quantile_interval
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.loopback import is_here
 from pytest_artisan.settings import one_line
-from pytest_artisan.verdict.evidence import Finding, measured
+from pytest_artisan.verdict.evidence import Finding, NoEvidence, measured
 
 # The answers so far, in order.
 Answers = Sequence[Any]

@@ -15,12 +15,12 @@ import numpy as np
 
 from pytest_artisan.gates.feedback.flows import ALGORITHMS, Factory, Flow, Offer, Update
 from pytest_artisan.gates.feedback.raters import MANNERS, Manner, Rater
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.gates.subjects import load_factory
 from pytest_artisan.gates.tables import E2eEvolution
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.settings import one_line
-from pytest_artisan.verdict.evidence import Finding, Measurement, measured, measured_share
+from pytest_artisan.verdict.evidence import Finding, Measurement, NoEvidence, measured, measured_share
 
 # Offers that are compared, before and after; feedback in between; and runs, each with a taste of its own.
 _COMPARED, _ROUNDS, _RUNS = 3, 8, 10

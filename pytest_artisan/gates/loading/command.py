@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import replace
 
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project, state_of
+from pytest_artisan.gates.gate import CheckEvidence, Project, state_of
 from pytest_artisan.gates.load_smoke import ITEM
 from pytest_artisan.gates.loading.evidence import of_record, record_of
 from pytest_artisan.gates.loading.telling import json_of, text_of
@@ -15,6 +15,7 @@ from pytest_artisan.load.record import Record
 from pytest_artisan.load.run import Interrupted
 from pytest_artisan.release.baselines import Baselines
 from pytest_artisan.settings import one_line
+from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import State
 
 _EVERY_S = 5.0

@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from pytest_artisan.gates.deployed.calls import service_of
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.gates.loading.watch import P95, Watch, is_lost
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.load.messages import Outcome
@@ -18,7 +18,7 @@ from pytest_artisan.load.record import DECIDED, INTERRUPTED, Load, Record, Reque
 from pytest_artisan.load.run import Generators
 from pytest_artisan.loopback import is_here
 from pytest_artisan.settings import one_line, seconds
-from pytest_artisan.verdict.evidence import Finding, Measurement, Samples, measured
+from pytest_artisan.verdict.evidence import Finding, Measurement, NoEvidence, Samples, measured
 from pytest_artisan.verdict.series import series_quantile, share_interval, shows_at_most
 
 _PER_PROCESS = 4000  # requests a second that one process sends in time

@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 
-from pytest_artisan.gates.gate import CheckEvidence, NoEvidence, Project
+from pytest_artisan.gates.gate import CheckEvidence, Project
 from pytest_artisan.gates.stability.invariants import Watch
 from pytest_artisan.gates.stability.optimizers import Factory, Optimizer
 from pytest_artisan.gates.subjects import load_factory, place_of
@@ -15,7 +15,7 @@ from pytest_artisan.gates.tables import MogaStability
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.indicators import sampled_hypervolume
 from pytest_artisan.moga.ranking import Floats
-from pytest_artisan.verdict.evidence import Finding, Measurement, measured, measured_share
+from pytest_artisan.verdict.evidence import Finding, Measurement, NoEvidence, measured, measured_share
 from pytest_artisan.verdict.judge import describe, judge
 
 _REPEATED = 100  # iterations that run again, to be compared

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytest_artisan.gates.gate import NoEvidence
 from pytest_artisan.gates.stability.optimizers import Generation, Limits, Optimizer
 from pytest_artisan.moga.indicators import hypervolume
 from pytest_artisan.moga.population import Ids
 from pytest_artisan.moga.ranking import Floats, nowhere_worse
+from pytest_artisan.verdict.evidence import NoEvidence
 
 # Rounding, in per cent: far below what can be weighed.
 ROUNDING = 1e-9

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_artisan.gates.gate import NoEvidence
+from pytest_artisan.verdict.evidence import NoEvidence
 
 # What a child process may know of this one. An allow-list: RUFF_*, MYPYPATH, PYTHON*, PYTEST_*, LD_PRELOAD and
 # whatever is invented next stay outside.

@@ -7,6 +7,17 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+# Where a project keeps what its releases need, below its root.
+OWN_FOLDER = ".artisan"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder; of the project's own one git sees nothing but baselines, so that a tree stays clean. Raises OSError."""
+    folder.mkdir(exist_ok=True)
+    if folder.name == OWN_FOLDER:
+        with suppress(FileExistsError), open(folder / ".gitignore", "x", encoding="utf-8") as file:
+            file.write("*\n!baseline-*.json\n")
+
 
 def stage(path: Path, text: str) -> Path:
     """Write `text` to a new file beside `path`, on disk when this returns; `os.replace` then puts it in place."""

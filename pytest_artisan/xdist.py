@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from pytest_artisan.context import context_of
+from pytest_artisan.release.secrets import was_revealed
 from pytest_artisan.verdict.evidence import Fault, Plan
 
 _RUN = "artisan_run"
@@ -121,6 +123,15 @@ class LastWords:
         self._config = config
         self._status = -1
         self._overruled = ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+        """Mask a secret that this worker alone has asked for; what names the item has to stay as the plan has it."""
+        data = yield
+        if data is None or not was_revealed():
+            return data
+        masked: dict[str, Any] = context_of(self._config).masker.tree(data)
+        return masked | {key: data[key] for key in ("nodeid", "location", "keywords") if key in data}
 
     def pytest_exception_interact(self, report: pytest.TestReport) -> None:
         self._overruled = self._overruled or overruled(report)

@@ -55,8 +55,17 @@ def test_stg_withholds_writes_and_says_so(
     assert not (project.path / "written").exists()
 
 
-@pytest.mark.parametrize(("environment", "allowed", "written"), [("dev", "", True), ("stg", "allow_writes = true", True),
-                                                                ("prod", "", False), ("dev", "allow_writes = false", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("environment", "allowed", "written"),
+    [
+        ("dev", "", True),
+        ("stg", "allow_writes = true", True),
+        ("prod", "", False),
+        ("dev", "allow_writes = false", False),
+        ("dev", 'data = "real"', False),
+        ("stg", 'data = "sample"', True),
+    ],
+)
 def test_writes_run_where_the_environment_allows_them(
     project: Project, environment: str, allowed: str, written: bool
 ) -> None:

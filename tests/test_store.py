@@ -140,20 +140,21 @@ def test_alembic_finds_the_environments_database(project_folder: Path) -> None:
 @pytest.fixture
 def project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SECRET", "p@ss")
-    monkeypatch.delenv("DB_PASSWORD_DEV", raising=False)
+    monkeypatch.delenv("NOBODYS", raising=False)
     (tmp_path / "pyproject.toml").write_text(
         '[tool.artisan.environments]\nstg.database = { name = "scents" }\n'
-        'dev.database = { driver = "postgresql" }\n'
+        'dev.database = { driver = "postgresql", password_env = "NOBODYS" }\n'
         'prod.database = { driver = "postgresql", host = "db", password_env = "SECRET" }\n'
     )
     return tmp_path
 
 
-def test_a_server_is_reached_by_its_secret(project_folder: Path) -> None:
+def test_a_server_is_reached_by_its_secret(project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = address_of(get_config("prod", project_folder), project_folder)
     assert address.render_as_string(hide_password=False) == "postgresql+psycopg://artisan:p%40ss@db:5432/artisan"
-    with pytest.raises(SettingsError, match="DB_PASSWORD_DEV is not set"):
+    with pytest.raises(SettingsError, match="NOBODYS is not set"):
         address_of(get_config("dev", project_folder), project_folder)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StoreError, match=r"its driver psycopg\w* does not come with this package") as raised:
         DatabaseStore(address)
     assert "p@ss" not in str(raised.value)

@@ -152,7 +152,7 @@ def _text(question: _Question) -> str:
 
 def base_of(url: str) -> str:
     """The address without the path of a version of the API, or of its query. Raises NoAudit for what is no address."""
-    from pytest_artisan.release.environments import url_complaints
+    from pytest_artisan.release.addresses import url_complaints
 
     for complaint in url_complaints("osv_url", url):
         raise NoAudit(complaint)

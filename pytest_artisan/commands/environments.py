@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import msgspec
 
 from pytest_artisan.commands import GO, Commands
 from pytest_artisan.release.environments import NAMES, Environment, get_config
+from pytest_artisan.release.secrets import Masker
+from pytest_artisan.release.variables import flat
+from pytest_artisan.settings import one_line
 
 
 def add(commands: Commands) -> None:
@@ -19,19 +23,20 @@ def add(commands: Commands) -> None:
 
 def _show_environment(options: argparse.Namespace) -> int:
     environment = get_config(options.name)
-    print("\n".join(_lines(environment)))
+    masker = Masker(environment.secrets.values())
+    for line in _lines(environment):
+        print(masker.text(one_line(line)))
     return GO
 
 
-def _lines(environment: Environment) -> list[str]:
-    """Every setting as `key = value`; of a secret its reference, and whether it is set."""
-    plain = msgspec.to_builtins(environment.table)
-    lines = [f"env = {environment.env}", f"allow_writes = {str(environment.allow_writes).lower()}"]
-    for table, settings in plain.items():
-        if isinstance(settings, dict):
-            lines += [f"{table}.{key} = {value}" for key, value in settings.items() if not key.endswith("_env")]
-        elif table != "allow_writes":
-            lines.append(f"{table} = {settings if settings is not None else '(not set)'}")
+def _lines(environment: Environment) -> Iterator[str]:
+    """Every setting as `key = value`, and whose word it is; of a secret its reference, and whether it is set."""
+    decided = {"data": environment.data, "allow_writes": environment.allow_writes}
+    yield f"env = {environment.env}"
+    for key, value in (decided | flat(msgspec.to_builtins(environment.table)) | decided).items():
+        if not key.endswith("_env"):
+            origin = environment.origin(key)
+            shown = "(not set)" if value is None else str(value).lower() if isinstance(value, bool) else value
+            yield f"{key} = {shown}" + (f" (from {origin})" if origin else "")
     for key, secret in environment.secrets.items():
-        lines.append(f"{key.removesuffix('_env')} = {secret.masked()}")
-    return lines
+        yield f"{key.removesuffix('_env')} = {secret.masked()}"

@@ -11,7 +11,8 @@ from pytest_artisan.commands import GO, NO_GO, Commands, arguments
 from pytest_artisan.gates.tables import LoadSmoke
 from pytest_artisan.policy import load_policy
 from pytest_artisan.release import baselines
-from pytest_artisan.release.environments import NAMES, url_complaints
+from pytest_artisan.release.addresses import url_complaints
+from pytest_artisan.release.environments import NAMES
 from pytest_artisan.settings import SettingsError, convert, project_root
 from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import State

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_artisan.files import write_atomically
+from pytest_artisan.files import OWN_FOLDER, write_atomically
 from pytest_artisan.release.comparison import ratio_bound
 from pytest_artisan.release.environments import NAMES
 from pytest_artisan.settings import SettingsError
@@ -55,7 +55,7 @@ class Baselines:
 
 def path_of(root: Path, environment: str) -> Path:
     """Where the baseline of an environment is kept; it belongs into the repository."""
-    return root / ".artisan" / f"baseline-{environment}.json"
+    return root / OWN_FOLDER / f"baseline-{environment}.json"
 
 
 def load(root: Path, environment: str) -> Baselines:

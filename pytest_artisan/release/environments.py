@@ -6,19 +6,25 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from pytest_artisan.release.addresses import url_complaints
+from pytest_artisan.release.passwords import Password
 from pytest_artisan.release.secrets import Secret
+from pytest_artisan.release.variables import flat, overlaid, read_variables, variable_of
+from pytest_artisan.release.vault import Reference, Vault
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, project_root, read_toml
 
 NAMES = ("dev", "stg", "prod")
 Name = Literal["dev", "stg", "prod"]
 _Model = Annotated[str, Meta(min_length=1, max_length=200)]
 _Seconds = Annotated[float, Meta(gt=0)]
-_Reference = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Data = Literal["sample", "anonymised", "real"]
+_DATA: dict[Name, Data] = {"dev": "sample", "stg": "anonymised", "prod": "real"}
+# What an environment allows: the policy's word, which no variable changes.
+_WITHHELD = ("data", "allow_writes", "limits")
 
 
 class Database(Table, frozen=True):
@@ -32,7 +38,7 @@ class Database(Table, frozen=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 5432
     name: str = "artisan"
     user: str = "artisan"
-    password_env: _Reference | None = None
+    password_env: Reference | None = None
 
 
 class Llm(Table, frozen=True):
@@ -58,7 +64,7 @@ class Llm(Table, frozen=True):
     hedge_after_s: _Seconds | None = None
     cache_url: str | None = None
     cache_ttl_s: _Seconds | None = None
-    key_env: _Reference | None = None
+    key_env: Reference | None = None
 
     def lint(self) -> Iterator[str]:
         for field in ("qwen_endpoint", "mistral_endpoint", "llama_endpoint", "embedding_endpoint"):
@@ -75,12 +81,19 @@ class Llm(Table, frozen=True):
 
 
 class EnvironmentTable(Table, frozen=True):
-    """`[tool.artisan.environments.<name>]`; `limits` overrides the gates' tables for this environment."""
+    """`[tool.artisan.environments.<name>]`; `limits` overrides the gates' tables for this environment.
+
+    `data`: what its data are made of, by default sample in dev, anonymised in stg, real in prod. `flags`: the file of the
+    feature flags, by default `.artisan/flags-<name>.db`.
+    """
 
     base_url: str | None = None
     prometheus_url: str | None = None
     database: Database = Database()
     llm: Llm = Llm()
+    vault: Vault | None = None
+    flags: Annotated[str, Meta(min_length=1)] | None = None
+    data: Data | None = None
     allow_writes: bool | None = None
     limits: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
@@ -89,31 +102,21 @@ class EnvironmentTable(Table, frozen=True):
             url = getattr(self, field)
             if url is not None:
                 yield from url_complaints(field, url)
-        for name in ("database", "llm"):
-            yield from (f"{name} {complaint}" for complaint in getattr(self, name).lint())
-
-
-def url_complaints(field: str, url: str, schemes: tuple[str, ...] = ("http", "https")) -> Iterator[str]:
-    """What is wrong with an address."""
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        parts, sound = None, False
-    if parts is not None and sound and "@" not in parts.netloc:
-        return
-    if "@" in url:
-        # Without the address: what could be a password is not repeated.
-        yield f"{field}: an address must not hold credentials; name them by reference"
-    else:
-        yield f"{field}: {url!r} is no {' or '.join(schemes)} address"
+        for name in ("database", "llm", "vault"):
+            table: Table | None = getattr(self, name)
+            yield from (f"{name} {complaint}" for complaint in (() if table is None else table.lint()))
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """One environment, resolved: its name, its settings and whether tests may write to it."""
+    """One environment, resolved: its name, its settings and whether tests may write to it.
+
+    By key, such as `database.host`: `overridden` holds what variables say, `stated` what stands in pyproject.toml.
+    """
 
     env: Name
     table: EnvironmentTable
+    overridden: dict[str, Any] = msgspec.field(default_factory=dict)
+    stated: frozenset[str] = frozenset()
 
     @property
     def base_url(self) -> str | None:
@@ -132,17 +135,27 @@ class Environment(msgspec.Struct, frozen=True):
         return self.table.llm
 
     @property
+    def data(self) -> Data:
+        """What its data are made of."""
+        return self.table.data or _DATA[self.env]
+
+    @property
     def allow_writes(self) -> bool:
-        """Whether tests marked `writes` run here: by default in dev alone."""
-        return self.env == "dev" if self.table.allow_writes is None else self.table.allow_writes
+        """Whether tests marked `writes` run here: on sample data, and where the policy says so."""
+        return self.data == "sample" if self.table.allow_writes is None else self.table.allow_writes
 
     @property
     def secrets(self) -> dict[str, Secret]:
         """The secrets by the key that names them."""
-        references = {"database.password_env": self.database.password_env, "llm.key_env": self.llm.key_env}
-        default = f"DB_PASSWORD_{self.env.upper()}"
-        references["database.password_env"] = references["database.password_env"] or default
-        return {key: Secret(reference) for key, reference in references.items() if reference}
+        vault = self.table.vault
+        secrets: dict[str, Secret] = {"database.password_env": Password(self.env, self.database.password_env, vault)}
+        if self.llm.key_env is not None:
+            secrets["llm.key_env"] = Secret(self.llm.key_env)
+        return secrets if vault is None else secrets | vault.credentials
+
+    def origin(self, key: str) -> str:
+        """Where a setting comes from: a variable, pyproject.toml, or, empty, from nowhere but its default."""
+        return variable_of(key) if key in self.overridden else "pyproject.toml" if key in self.stated else ""
 
 
 def environment_name(given: str | None) -> Name:
@@ -155,12 +168,23 @@ def environment_name(given: str | None) -> Name:
 
 
 def resolve(name: Name, tables: Mapping[str, Any], where: str) -> Environment:
-    """The environment from the tables of `[tool.artisan.environments]`; every table is checked, not just its own."""
+    """The environment from the tables of `[tool.artisan.environments]` alone; every one is checked, not just its own."""
     for key in tables:
         if key not in NAMES:
             raise SettingsError(f"{where}.environments has no key {key!r}; known: {', '.join(NAMES)}")
     checked = {key: convert(table, EnvironmentTable, f"{where}.environments.{key}") for key, table in tables.items()}
-    return Environment(name, checked.get(name, EnvironmentTable()))
+    return Environment(name, checked.get(name, EnvironmentTable()), stated=frozenset(flat(tables.get(name, {}))))
+
+
+def chosen(name: Name, tables: Mapping[str, Any], where: str) -> Environment:
+    """The environment that something runs in: that of the tables, with the variables that are set over it."""
+    environment, overridden = resolve(name, tables, where), read_variables(EnvironmentTable, _WITHHELD)
+    if not overridden:
+        return environment
+    # The table alone is sound, so what is wrong now is by the variables.
+    told = f"{', '.join(map(variable_of, overridden))}: {where}.environments.{name}"
+    table = convert(overlaid(tables.get(name, {}), overridden), EnvironmentTable, told)
+    return msgspec.structs.replace(environment, table=table, overridden=overridden)
 
 
 def get_config(name: str | None = None, root: Path | None = None) -> Environment:
@@ -172,4 +196,4 @@ def get_config(name: str | None = None, root: Path | None = None) -> Environment
     where = f"{path.name} [tool.artisan]"
     artisan = artisan_table(read_toml(path) if path.exists() else {}, where)
     tables = artisan.get("environments", {})
-    return resolve(environment_name(name), as_table(tables, f"{where} environments"), where)
+    return chosen(environment_name(name), as_table(tables, f"{where} environments"), where)

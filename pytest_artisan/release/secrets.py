@@ -12,8 +12,21 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
+# What was revealed in this process, wherever it came from: a mask may be older than that.
+_revealed: set[str] = set()
 # Shorter values would also mask words that are no secret.
 SHORTEST = 4
+
+
+def kept(value: str) -> str:
+    """The value of a secret, which every mask of this process knows from now on."""
+    _revealed.add(value)
+    return value
+
+
+def was_revealed() -> bool:
+    """Whether this process knows the value of a secret by having asked for it."""
+    return bool(_revealed)
 
 
 class Secret:
@@ -27,7 +40,7 @@ class Secret:
         value = os.environ.get(self.reference, "")
         if not value:
             raise LookupError(f"the environment variable {self.reference} is not set")
-        return value
+        return kept(value)
 
     def masked(self) -> str:
         """Whether and where it is set, for people."""
@@ -45,20 +58,19 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        values = {os.environ.get(secret.reference, "") for secret in secrets}
-        parts = {part for value in values for part in (value, *map(str.strip, value.splitlines()))}
-        kept = (part for part in parts if len(part.strip()) >= SHORTEST)
-        self._forms = sorted({form for part in kept for form in _forms(part)}, key=lambda form: (-len(form), form))
+        self._values = {os.environ.get(secret.reference, "") for secret in secrets}
+        self._known = -1
+        self._forms: list[str] = []
 
     def text(self, text: str) -> str:
-        for form in self._forms:
+        for form in self._written():
             # Many of these are faster than one expression of them all.
             text = text.replace(form, MASK)
         return text
 
     def tree(self, value: Any) -> Any:
         """The same tree with every string masked, keys too."""
-        if not self._forms:
+        if not self._written():
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -67,6 +79,17 @@ class Masker:
         if isinstance(value, list | tuple):
             return type(value)(self.tree(entry) for entry in value)
         return value
+
+    def _written(self) -> list[str]:
+        """How all values may be written that are known by now, the longest first."""
+        if self._known != len(_revealed):
+            self._known = len(_revealed)
+            values = self._values | _revealed
+            parts = {part for value in values for part in (value, *map(str.strip, value.splitlines()))}
+            long_ones = (part for part in parts if len(part.strip()) >= SHORTEST)
+            forms = {form for part in long_ones for form in _forms(part)}
+            self._forms = sorted(forms, key=lambda form: (-len(form), form))
+        return self._forms
 
 
 def _forms(value: str) -> set[str]:

@@ -6,23 +6,21 @@ from pathlib import Path
 
 import sqlalchemy as sql
 
+from pytest_artisan.files import OWN_FOLDER, make_folder
 from pytest_artisan.release.environments import Environment
 from pytest_artisan.settings import SettingsError, project_root
-
-# Beside the baselines.
-_FOLDER = ".artisan"
 
 
 def address_of(environment: Environment, start: Path | None = None) -> sql.URL:
     """The URL of the environment's database; SQLite's file is in the project that `start` (default: here) is in.
 
-    Raises SettingsError where the variable with the password is not set.
+    Raises SettingsError where there is no password, or none that may be used.
     """
     table = environment.database
     if table.driver == "sqlite":
-        folder = project_root(start or Path.cwd()) / _FOLDER
+        folder = project_root(start or Path.cwd()) / OWN_FOLDER
         try:
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise SettingsError(f"database: {error}") from None
         return sql.URL.create("sqlite", database=str(folder / f"{table.name}-{environment.env}.db"))

@@ -1,0 +1,22 @@
+"""What is an address, and what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+
+def url_complaints(field: str, url: str, schemes: tuple[str, ...] = ("http", "https")) -> Iterator[str]:
+    """What is wrong with an address."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, sound = None, False
+    if parts is not None and sound and "@" not in parts.netloc:
+        return
+    if "@" in url:
+        # Without the address: what could be a password is not repeated.
+        yield f"{field}: an address must not hold credentials; name them by reference"
+    else:
+        yield f"{field}: {url!r} is no {' or '.join(schemes)} address"

@@ -1,0 +1,1 @@
+"""The release train: when it runs, what makes it, and when a deployment may begin."""

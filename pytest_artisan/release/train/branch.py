@@ -1,0 +1,69 @@
+"""The branch main, as this clone knows it: what is on it, and since when."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pytest_artisan.git import done, git, told
+from pytest_artisan.release.train.timetable import WHERE, Train, train_of
+from pytest_artisan.settings import SettingsError, artisan_table
+from pytest_artisan.verdict.evidence import NoEvidence
+
+# What was fetched counts more than a branch of this clone, on which nothing was reviewed.
+_NAMES = ("refs/remotes/origin/main", "refs/heads/main")
+
+
+def id_of(root: Path, ref: str) -> str | None:
+    """The id of the commit that a full ref names; None where there is no such ref. Raises NoEvidence without git."""
+    return git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}").stdout.strip() or None
+
+
+def main_of(root: Path) -> str:
+    """The commit of origin's main, else of main. Raises NoEvidence where there is neither."""
+    told(root, "--git-dir")
+    for name in _NAMES:
+        if commit := id_of(root, name):
+            return commit
+    raise NoEvidence("this clone has no branch main; fetch it (git fetch origin main:refs/remotes/origin/main)")
+
+
+def train_of_main(root: Path) -> Train | None:
+    """The train of main's pyproject.toml; None outside of a repository. Raises SettingsError and NoEvidence."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None
+    main = main_of(root)
+    if not done(root, "ls-tree", main, "pyproject.toml").stdout:
+        return Train()
+    try:
+        artisan = tomllib.loads(done(root, "cat-file", "blob", f"{main}:./pyproject.toml").stdout)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"pyproject.toml of main: {error}") from None
+    return train_of(artisan_table(artisan, f"main: {WHERE}"), f"main: {WHERE}")
+
+
+def contains(root: Path, ref: str, commit: str) -> bool:
+    """Whether `commit` is `ref` or comes before it. Raises NoEvidence where a shallow clone can not tell."""
+    status = git(root, "merge-base", "--is-ancestor", commit, ref).status
+    if status == 0:
+        return True
+    if status != 1:
+        raise NoEvidence(f"git can not say whether {commit[:12]} comes before {ref}")
+    _check_whole(root)
+    return False
+
+
+def main_before(root: Path, at: datetime) -> str:
+    """What was main just before the moment `at`, by the times of its own commits and merges. Raises NoEvidence."""
+    last = (at - timedelta(seconds=1)).isoformat()
+    found = done(root, "rev-list", "-1", "--first-parent", f"--before={last}", main_of(root)).stdout.strip()
+    if not found:
+        _check_whole(root)
+        raise NoEvidence(f"main has no commit from before {last}")
+    return found
+
+
+def _check_whole(root: Path) -> None:
+    if told(root, "--is-shallow-repository") == "true":
+        raise NoEvidence("this clone is shallow, so its history can not tell; git fetch --unshallow completes it")

@@ -5,10 +5,25 @@ from __future__ import annotations
 import sys
 
 from pytest_artisan.cli import main
-from pytest_artisan.ensemble.answers import Answer, Answering, Mode, Observer, Outcome, Source, WishError
+from pytest_artisan.ensemble.answers import (
+    WHOLE,
+    Answer,
+    Conduct,
+    Conducted,
+    Mode,
+    Observer,
+    Outcome,
+    Source,
+    WishError,
+)
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF, FAMILIES
 from pytest_artisan.release.environments import Environment
 from pytest_artisan.service import running
+
+
+def as_by_default(flag: str, user: str | None) -> bool:
+    """What the flags of the release strategy say where nobody has changed one."""
+    return flag not in ("new_moga_optimizer", "advanced_rlhf")
 
 
 class Stub:
@@ -16,10 +31,12 @@ class Stub:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.conducts: list[Conduct] = []
         self.outcome, self.brief, self.closed = Outcome.RAW, DEFAULT_BRIEF, False
 
-    async def answer(self, wish: str, mode: Mode | None = None) -> Answer:
+    async def answer(self, wish: str, mode: Mode | None = None, conduct: Conduct = WHOLE) -> Answer:
         self.asked.append(wish)
+        self.conducts.append(conduct)
         if not wish.strip():
             raise WishError("wish: is empty")
         if wish == "broken":
@@ -34,7 +51,7 @@ class Stub:
         self.closed = True
 
 
-def stubbed(environment: Environment, models: str | None, observer: Observer) -> tuple[Answering, dict[str, str]]:
+def stubbed(environment: Environment, models: str | None, observer: Observer) -> tuple[Conducted, dict[str, str]]:
     return Stub(), {"primary": "stub"}
 
 

@@ -132,7 +132,7 @@ def test_what_is_looked_up_first_takes_of_the_time_of_the_whole_answer(monkeypat
     async def embed(alike: Alike, text: str) -> None:
         clock.time += 1
 
-    async def ask(member: Member, task: Any, kind: Any, deadline: float) -> Any:
+    async def ask(member: Member, task: Any, kind: Any, deadline: float, *, guarded: bool) -> Any:
         deadlines.append(deadline)
         raise Unavailable("down")
 

@@ -108,7 +108,7 @@ def test_a_part_that_is_patched_out_turns_the_gate_red(
 
 
 class _Raising(Ensemble):
-    async def answer(self, wish: str, mode: Any = None) -> Any:
+    async def answer(self, wish: str, mode: Any = None, conduct: Any = None) -> Any:
         raise RuntimeError(f"could not read {wish!r}\n")
 
 
@@ -145,7 +145,7 @@ def test_modes_that_share_what_is_alike_are_caught(monkeypatch: pytest.MonkeyPat
 
 
 class _Waiting(Ensemble):
-    async def answer(self, wish: str, mode: Any = None) -> Any:
+    async def answer(self, wish: str, mode: Any = None, conduct: Any = None) -> Any:
         await asyncio.Event().wait()
 
 
@@ -213,7 +213,7 @@ def test_the_time_of_answers_without_a_member_is_not_that_of_the_mode(told: tupl
 class _Distorting(Ensemble):
     """What its members said is sound; what it makes of it is not."""
 
-    async def answer(self, wish: str, mode: Any = None) -> Any:
+    async def answer(self, wish: str, mode: Any = None, conduct: Any = None) -> Any:
         answer = await super().answer(wish, mode)
         weights = {family: weight * 100 for family, weight in answer.brief.notes_preference.items()}
         return replace(answer, brief=answer.brief.model_copy(update={"notes_preference": weights}))

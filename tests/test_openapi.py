@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import load_all_checks
-from service_by_stub import Stub
+from service_by_stub import Stub, as_by_default
 
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.metrics import Metrics, MetricsObserver
@@ -31,7 +31,7 @@ PATHS = {
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
     store = DatabaseStore(f"sqlite:///{tmp_path_factory.mktemp('openapi') / 'artisan.db'}")
     metrics = Metrics()
-    app = create_app(Service(Stub(), store, metrics, MetricsObserver(metrics), "0123456789ab"))
+    app = create_app(Service(Stub(), store, metrics, MetricsObserver(metrics), "0123456789ab", as_by_default))
     yield schemathesis.openapi.from_asgi("/openapi.json", app)
     store.close()
 

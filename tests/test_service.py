@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from service_by_stub import Stub
+from service_house import House, created
 
 from pytest_artisan.ensemble.answers import ROLES, Answer, CallOutcome, Outcome
 from pytest_artisan.ensemble.breaker import PAUSE_S
@@ -22,37 +21,12 @@ from pytest_artisan.fragrance.limits import allergen_declarations, violations
 from pytest_artisan.fragrance.objectives import price_of
 from pytest_artisan.fragrance.standards import packaged_standards
 from pytest_artisan.gates.briefing.rig import ManualClock
-from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.contract import Dna
 from pytest_artisan.service.creation import DEAREST, PRODUCTS, Creation
-from pytest_artisan.service.metrics import Metrics, MetricsObserver
+from pytest_artisan.service.metrics import MetricsObserver
 from pytest_artisan.service.snapshot import snapshot_of
-from pytest_artisan.service.store import DatabaseStore
 
 JSON = {"content-type": "application/json"}
-Calls = Callable[[httpx2.AsyncClient], Awaitable[None]]
-
-
-class House:
-    """An app in this process, and what it works with."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = DatabaseStore(f"sqlite:///{folder / 'artisan.db'}")
-        self.stub, self.metrics = Stub(), Metrics()
-        self.observer = MetricsObserver(self.metrics)
-        self.app = create_app(Service(self.stub, self.store, self.metrics, self.observer, "0123456789ab"))
-
-    def ask(self, calls: Calls) -> None:
-        async def asking() -> None:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self.app.router.lifespan_context(self.app))
-                client = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app), base_url="http://a")
-                await calls(await stack.enter_async_context(client))
-
-        asyncio.run(asking())
-
-    def value(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, labels)
 
 
 @pytest.fixture
@@ -60,12 +34,6 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path)
     yield house
     house.store.close()
-
-
-async def created(client: httpx2.AsyncClient, wish: str = "woody", **more: object) -> Any:
-    response = await client.post("/dna/create", json={"wish": wish, **more})
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 def test_a_wish_becomes_options_and_feedback_better_options(house: House) -> None:
@@ -103,9 +71,9 @@ def test_the_same_brief_is_the_same_dna_and_a_repeated_wish_costs_nothing(
     made: list[object] = []
     create = Creation.create
 
-    def counted(self: Creation, answer: Answer) -> Dna:
+    def counted(self: Creation, answer: Answer, *, anew: bool) -> Dna:
         made.append(answer)
-        return create(self, answer)
+        return create(self, answer, anew=anew)
 
     monkeypatch.setattr(Creation, "create", counted)
 
@@ -326,10 +294,10 @@ def test_health_answers_while_a_formula_evolves(house: House, monkeypatch: pytes
     began, free = threading.Event(), threading.Event()
     create = Creation.create
 
-    def slow(self: Creation, answer: Answer) -> Dna:
+    def slow(self: Creation, answer: Answer, *, anew: bool) -> Dna:
         began.set()
         assert free.wait(10)
-        return create(self, answer)
+        return create(self, answer, anew=anew)
 
     monkeypatch.setattr(Creation, "create", slow)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from service_by_stub import as_by_default
 
 from conftest import Project as PytesterProject
-from pytest_artisan.ensemble.answers import Answer, Mode, Outcome, Source
+from pytest_artisan.ensemble.answers import WHOLE, Answer, Conduct, Mode, Outcome, Source
 from pytest_artisan.ensemble.briefs import DEFAULT_BRIEF
 from pytest_artisan.gates.deployed.calls import Call, Journey, of_calls
 from pytest_artisan.gates.deployed.journey import journey
@@ -32,7 +33,7 @@ TABLE = Smoke(subject="pytest_artisan.gates.deployed.journey:journey")
 class _Answering:
     """One brief for all wishes."""
 
-    async def answer(self, wish: str, mode: Mode | None = None) -> Answer:
+    async def answer(self, wish: str, mode: Mode | None = None, conduct: Conduct = WHOLE) -> Answer:
         return Answer(DEFAULT_BRIEF, mode or "fast", Source.PRIMARY, Outcome.RAW, "one")
 
     async def aclose(self) -> None: ...
@@ -73,7 +74,9 @@ class Damaged:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Damaged, str]]:
     store = DatabaseStore(f"sqlite:///{tmp_path_factory.mktemp('smoke') / 'artisan.db'}")
     metrics = Metrics()
-    damaged = Damaged(create_app(Service(_Answering(), store, metrics, MetricsObserver(metrics), "0" * 12)))
+    damaged = Damaged(
+        create_app(Service(_Answering(), store, metrics, MetricsObserver(metrics), "0" * 12, as_by_default))
+    )
     with served(damaged) as url:
         yield damaged, url
     store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.settings import SettingsError
@@ -86,9 +86,30 @@ class Observer(Protocol):
         ...
 
 
+class Conduct(NamedTuple):
+    """How one wish is answered.
+
+    Without `ensemble` it is the primary member alone, in the mode fast; without `cache` nothing is kept, and nothing
+    that was kept is used; without `breaker` a member is asked however often it has failed.
+    """
+
+    ensemble: bool = True
+    cache: bool = True
+    breaker: bool = True
+
+
+WHOLE = Conduct()
+
+
 class Answering(Protocol):
     """What turns a wish into a brief. Raises WishError for a wish that is none, and nothing else."""
 
     async def answer(self, wish: str, mode: Mode | None = None) -> Answer: ...
 
     async def aclose(self) -> None: ...
+
+
+class Conducted(Answering, Protocol):
+    """One that is told how, too."""
+
+    async def answer(self, wish: str, mode: Mode | None = None, conduct: Conduct = WHOLE) -> Answer: ...

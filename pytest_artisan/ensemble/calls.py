@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -52,13 +53,19 @@ class Caller:
         kind: type[_Envelope],
         read: Callable[[_Envelope], Reply[Content]],
         deadline: float,
+        *,
+        guarded: bool = True,
     ) -> Reply[Content]:
-        """What `read` makes of the answer, by `deadline` of the clock; raises one of NO_ANSWER."""
+        """What `read` makes of the answer, by `deadline` of the clock; raises one of NO_ANSWER.
+
+        Where it is not `guarded`, the breaker neither stops the call nor hears how it ended.
+        """
         started = self._clock.now()
         if started >= deadline:
             # Nobody is asked, so nobody has failed.
             raise Late("no time is left")
-        with self._breaker.guarding():
+        guard: AbstractContextManager[None] = self._breaker.guarding() if guarded else nullcontext()
+        with guard:
             try:
                 reply = read(await self._connection.post(path, body, kind, deadline - started))
             except NO_ANSWER as error:

@@ -28,8 +28,8 @@ class Member:
     def __init__(self, caller: Caller, response_format: str, clock: Clock, rng: np.random.Generator) -> None:
         self._caller, self._format, self._clock, self._rng = caller, response_format, clock, rng
 
-    async def ask(self, task: Task, kind: type[Asked], deadline: float) -> Reply[Asked]:
-        """The member's answer by `deadline`, of the clock; raises one of NO_ANSWER.
+    async def ask(self, task: Task, kind: type[Asked], deadline: float, *, guarded: bool = True) -> Reply[Asked]:
+        """The member's answer by `deadline`, of the clock; raises one of NO_ANSWER. `guarded`: by its breaker.
 
         A schema failure is not asked for again: at temperature 0 it would be the same.
         """
@@ -45,7 +45,8 @@ class Member:
             reraise=True,
         )
         body = task.body(self._caller.model, self._format)
-        return await attempts(self._caller.call, "chat/completions", body, Completion, partial(read, kind), deadline)
+        call = partial(self._caller.call, guarded=guarded)
+        return await attempts(call, "chat/completions", body, Completion, partial(read, kind), deadline)
 
     def _pause(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

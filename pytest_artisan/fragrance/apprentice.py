@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -15,14 +16,19 @@ from pytest_artisan.fragrance.formula import weighable
 from pytest_artisan.fragrance.ingredients import Catalogue
 from pytest_artisan.fragrance.objectives import Objectives
 from pytest_artisan.fragrance.preference import Preference
+from pytest_artisan.moga import survival
+from pytest_artisan.moga.evolution import Evolution
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.moga.simplex import Infeasible
+from pytest_artisan.moga.variation import of_mixtures
 from pytest_artisan.rl import get_trainer
 from pytest_artisan.rl.guard import Guard
 from pytest_artisan.rl.optimization import Schedule
 from pytest_artisan.rl.policies import Gaussian
 from pytest_artisan.rl.trainers import Metrics, Settings
 
+# Options that come from evolution alone.
+GENETIC: Final = "GA"
 # Each rollout is one episode of every environment.
 ENVIRONMENTS = 64
 # An update has few samples: wide steps, which the limit of its divergence holds.
@@ -34,6 +40,10 @@ SETTINGS = {
 LEAST_DISTANCE = 2.0
 # Rounds of proposals, each twice as bold as the one before, until enough of them differ.
 _ROUNDS = 6
+# How many are drawn for each that is taken, where they shall be far apart.
+_DRAWN = 3
+# An evolution without a policy: how many there are, and generations between two looks at them.
+_BRED, _GENERATIONS = 40, 10
 _WISH = re.compile(r"\b(more|less)\s+(\w+)")
 
 
@@ -122,23 +132,51 @@ class Apprentice:
         guard.trainer.restart()
         return guard.train()
 
-    def propose(self, algorithm: str, dna: Floats, count: int, rng: np.random.Generator) -> Floats:
+    def propose(
+        self, algorithm: str, dna: Floats, count: int, rng: np.random.Generator, *, apart: bool = False
+    ) -> Floats:
         """Formulas (count, n) that can be weighed, each unlike the others and the DNA (n,), drawn from the policy.
 
+        `apart` draws more, and takes those whose smells are the furthest from each other, so that a choice tells more.
         Raises Infeasible where the limits leave no room for so many.
         """
+        if apart:
+            return self._furthest(self.propose(algorithm, dna, _DRAWN * count, rng), count)
+        starts = np.tile(dna, (2 * count, 1))
+        boldnesses = 2.0 ** np.arange(_ROUNDS)
+        return self._differing(dna, count, (self._episodes(algorithm, starts, bold, rng) for bold in boldnesses))
+
+    def breed(self, dna: Floats, count: int, rng: np.random.Generator) -> Floats:
+        """As `propose`, but from an evolution that begins with the DNA's children, the best fit first: nothing is learnt."""
+        vary = of_mixtures(self.limits)
+        first = vary(rng, np.tile(dna, (_BRED, 1)))[0]
+        evolution = Evolution(first, vary=vary, survive=survival.crowding, rng=rng, evaluate=self.objectives)
+        populations = (evolution.run(_GENERATIONS) for _ in range(_ROUNDS))
+        return self._differing(dna, count, (each.values[each.objectives[:, 0].argsort()] for each in populations))
+
+    def _differing(self, dna: Floats, count: int, rounds: Iterable[Floats]) -> Floats:
+        """The first `count` that can be weighed and are unlike the DNA and each other. Raises Infeasible."""
         kept = [dna]
-        for boldness in 2.0 ** np.arange(_ROUNDS):
-            for shares in self._episodes(algorithm, np.tile(dna, (2 * count, 1)), boldness, rng):
-                try:
-                    mixture = weighable(shares, self.limits)
-                except ValueError:
-                    continue
-                if np.abs(np.array(kept) - mixture).sum(axis=1).min() >= 2 * LEAST_DISTANCE:
-                    kept.append(mixture)
-                if len(kept) > count:
-                    return np.array(kept[1:])
+        for shares in (row for candidates in rounds for row in candidates):
+            try:
+                mixture = weighable(shares, self.limits)
+            except ValueError:
+                continue
+            if np.abs(np.array(kept) - mixture).sum(axis=1).min() >= 2 * LEAST_DISTANCE:
+                kept.append(mixture)
+            if len(kept) > count:
+                return np.array(kept[1:])
         raise Infeasible(f"the limits leave no room for {count} formulas that differ")
+
+    def _furthest(self, shares: Floats, count: int) -> Floats:
+        """The first of `shares` (N, n), and then each time the one furthest from its nearest among those taken."""
+        smells = self.objectives.smell(shares)
+        taken = [0]
+        distance = np.abs(smells - smells[0]).sum(axis=1)
+        while len(taken) < count:
+            taken.append(int(distance.argmax()))
+            distance = np.minimum(distance, np.abs(smells - smells[taken[-1]]).sum(axis=1))
+        return shares[taken]
 
     def _episodes(self, algorithm: str, shares: Floats, boldness: float, rng: np.random.Generator) -> Floats:
         """Where one episode of the policy leads from each of `shares` (N, n)."""
@@ -152,7 +190,12 @@ class Apprentice:
         return self._environment.shares
 
     def points(self, algorithm: str, shares: Floats) -> Floats:
-        """What formulas (N, n) are worth, (N,): their points, and those that the critic expects another episode to add."""
+        """What formulas (N, n) are worth, (N,): their points, and those that the critic expects another episode to add.
+
+        GENETIC has no critic.
+        """
         self._environment.begin(shares)
+        if algorithm == GENETIC:
+            return np.asarray(self._environment.points)
         observations = self._environment.observe().astype(np.float32)
         return np.asarray(self._environment.points + self.guard(algorithm).trainer.values(observations))

@@ -11,13 +11,17 @@ from pytest_artisan.fragrance.formula import Formula, weighable
 from pytest_artisan.fragrance.ingredients import Catalogue, load_catalogue
 from pytest_artisan.fragrance.limits import ifra_limits, violations
 from pytest_artisan.fragrance.objectives import OBJECTIVES, Objectives
+from pytest_artisan.moga import survival
 from pytest_artisan.moga.composition import Composition
 from pytest_artisan.moga.evolution import MixtureEvolution
 from pytest_artisan.moga.ranking import Floats, nondominated_rank
+from pytest_artisan.moga.survival import Survival
 from pytest_artisan.settings import SettingsError
 
 SMALLEST_SHARE = 0.1
 MOST_INGREDIENTS = 15
+# An experiment: a front that is spread evenly, whatever volume it covers.
+NEW_SURVIVAL = survival.spread
 HOUSE_BRIEF = Brief({"woody": 3.0, "citrus": 2.0, "floral": 1.0})
 
 
@@ -52,15 +56,22 @@ def evolution_of(
     *,
     size: int = 100,
     unlisted_limit: float | None = None,
+    survive: Survival = survival.hypervolume,
 ) -> MixtureEvolution:
     """An evolution of formulas for this brief, to be stepped or asked and told."""
     composition = composition_of(brief, catalogue, unlisted_limit)
-    return MixtureEvolution(Objectives(list(catalogue), brief), composition, rng, size=size)
+    return MixtureEvolution(Objectives(list(catalogue), brief), composition, rng, size=size, survive=survive)
 
 
 def optimizer(seed: int) -> MixtureEvolution:
     """The optimizer that the service uses, with a brief of the house: the subject of the gate `moga_stability`."""
     return evolution_of(HOUSE_BRIEF, load_catalogue(), np.random.Generator(np.random.SFC64(seed)))
+
+
+def new_optimizer(seed: int) -> MixtureEvolution:
+    """The optimizer behind the flag `new_moga_optimizer`, to be judged as the other one is."""
+    rng = np.random.Generator(np.random.SFC64(seed))
+    return evolution_of(HOUSE_BRIEF, load_catalogue(), rng, survive=NEW_SURVIVAL)
 
 
 def evolve(
@@ -71,6 +82,7 @@ def evolve(
     generations: int = 150,
     size: int = 100,
     unlisted_limit: float | None = None,
+    survive: Survival = survival.hypervolume,
 ) -> tuple[Formula, ...]:
     """The front for a brief: formulas of which none is better than another in everything, the best fit first.
 
@@ -78,9 +90,8 @@ def evolve(
     other means. The same arguments give the same front. Raises NotPossible where the limits leave no formula.
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
-    evolution = evolution_of(
-        brief, catalogue, np.random.Generator(np.random.SFC64(seed)), size=size, unlisted_limit=unlisted_limit
-    )
+    rng = np.random.Generator(np.random.SFC64(seed))
+    evolution = evolution_of(brief, catalogue, rng, size=size, unlisted_limit=unlisted_limit, survive=survive)
     population = evolution.run(generations)
     shares, rows = _weighed(population.values, evolution.limits)
     objectives = evolution.evaluate(shares)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from cachetools import LRUCache
 
-from pytest_artisan.fragrance.apprentice import SETTINGS, Apprentice
+from pytest_artisan.fragrance.apprentice import GENETIC, SETTINGS, Apprentice
 from pytest_artisan.fragrance.brief import Brief
 from pytest_artisan.fragrance.evolution import digest_of
 from pytest_artisan.fragrance.experiments import Checkpoint, Experiment, Feedback, Option, Store, WrittenBrief
@@ -68,24 +68,33 @@ class Refinement:
         self._apprentices: LRUCache[str, Apprentice] = LRUCache(_APPRENTICES)
 
     def options(
-        self, dna: Formula | Mapping[str, float], brief: Brief, algorithm: str | None = None, n: int = FEWEST_OPTIONS
+        self,
+        dna: Formula | Mapping[str, float],
+        brief: Brief,
+        algorithm: str | None = None,
+        n: int = FEWEST_OPTIONS,
+        *,
+        apart: bool = False,
     ) -> Experiment:
         """At least 3 formulas made of `dna`, all within their limits, none like another, the most promising first.
 
-        The same store and arguments give the same options. Raises RefinementError for a DNA, an algorithm or a number
+        GENETIC evolves them from `dna`, whatever was said. Where they shall be far `apart`, a choice among them teaches
+        more. The same store and arguments give the same
+        options. Raises RefinementError for a DNA, an algorithm or a number
         that does not serve, NotPossible and UnknownMaterial.
         """
-        algorithm = _known(algorithm or self._algorithm)
+        algorithm = _known(algorithm or self._algorithm, GENETIC)
         if n < FEWEST_OPTIONS:
             raise RefinementError(f"n: {n} options are no choice; at least {FEWEST_OPTIONS}")
         composition = dict(dna.composition if isinstance(dna, Formula) else dna)
         self._check(composition, brief)
         subject, apprentice = self._apprentice(brief)
-        self._catch_up(subject, apprentice, algorithm)
+        if algorithm != GENETIC:
+            self._catch_up(subject, apprentice, algorithm)
         number = self._store.count_experiments(subject)
         while True:
             name = f"{subject}-{number}"
-            shares = self._proposed(number, apprentice, algorithm, composition, n)
+            shares = self._proposed(number, apprentice, algorithm, composition, n, apart)
             options = self._offered(name, apprentice, algorithm, shares)
             for option in options:
                 self._check(option.composition, brief)
@@ -192,13 +201,15 @@ class Refinement:
             raise RefinementError(f"experiment {name} can not be read: {error}") from None
 
     def _proposed(
-        self, number: int, apprentice: Apprentice, algorithm: str, composition: Mapping[str, float], n: int
+        self, number: int, apprentice: Apprentice, algorithm: str, composition: Mapping[str, float], n: int, apart: bool
     ) -> Floats:
         """The formulas (n, materials) of a subject's experiment of this number."""
         rng = np.random.Generator(np.random.SFC64([self._seed, number]))
         [start] = apprentice.shares([composition])
         try:
-            return apprentice.propose(algorithm, start, n, rng)
+            if algorithm == GENETIC:
+                return apprentice.breed(start, n, rng)
+            return apprentice.propose(algorithm, start, n, rng, apart=apart)
         except Infeasible as error:
             raise RefinementError(f"options: {error}") from None
 
@@ -225,9 +236,10 @@ class Refinement:
             raise RefinementError(f"the composition sums to {total:.6g} %, not to 100 %")
 
 
-def _known(algorithm: str) -> str:
-    if algorithm not in ALGORITHMS:
-        raise RefinementError(f"unknown algorithm {algorithm!r}; known: {', '.join(ALGORITHMS)}")
+def _known(algorithm: str, *others: str) -> str:
+    known = (*ALGORITHMS, *others)
+    if algorithm not in known:
+        raise RefinementError(f"unknown algorithm {algorithm!r}; known: {', '.join(known)}")
     return algorithm
 
 

@@ -7,15 +7,16 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 from cachetools import LRUCache
-from fastapi import FastAPI, Path, Response
+from fastapi import FastAPI, Header, Path, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from pytest_artisan.ensemble.answers import Answering, Outcome, WishError
+from pytest_artisan.ensemble.answers import Conducted, Outcome, WishError
 from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.fragrance.evolution import NotPossible
 from pytest_artisan.service.contract import (
@@ -37,6 +38,7 @@ from pytest_artisan.service.metrics import Metrics, MetricsObserver
 from pytest_artisan.service.middleware import Around
 from pytest_artisan.service.refining import Refining
 from pytest_artisan.service.store import DatabaseStore
+from pytest_artisan.service.switches import IsEnabled, Switches
 
 VERSION = version("pytest-artisan")
 _JSON = "application/json"
@@ -46,17 +48,20 @@ _KEPT = frozenset({Outcome.RAW, Outcome.REPAIRED, Outcome.CACHED})
 # Evolutions at once: they share the processors with the event loop.
 _EVOLUTIONS = 2
 T = TypeVar("T")
+# For whom the flags are asked; without it they are as they are for nobody in particular.
+User: TypeAlias = Annotated[str | None, Header(alias="X-User", pattern=r"^[!-~]{1,128}$")]
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """What the routes work with."""
 
-    answering: Answering
+    answering: Conducted
     store: DatabaseStore
     metrics: Metrics
     observer: MetricsObserver
     snapshot: str
+    is_enabled: IsEnabled
 
 
 def create_app(service: Service) -> FastAPI:
@@ -84,7 +89,7 @@ def create_app(service: Service) -> FastAPI:
     # On the app itself: a router within it is searched in turn, and costs more than an answer that is ready.
     _add_health(app, service)
     _add_creation(app, service, creation, evolving)
-    _add_evolution(app, Refining(service.store, creation, service.metrics), refining)
+    _add_evolution(app, service, Refining(service.store, creation, service.metrics), refining)
     return app
 
 
@@ -126,18 +131,20 @@ def _add_creation(app: FastAPI, service: Service, creation: Creation, pool: Thre
     hot: LRUCache[object, tuple[WishBrief, bytes]] = LRUCache(_HOT)
 
     @app.post("/dna/create", tags=["dna"], response_model=Dna, responses=responses(400, 413, 422, 503))
-    async def create(body: CreateRequest) -> Response:
+    async def create(body: CreateRequest, user: User = None) -> Response:
         """From a wish to a brief to a formula; the same brief gives the same formula."""
+        switches = Switches(service.is_enabled, user)
+        conduct, anew = switches.conduct, switches.evolves_anew
         try:
-            answer = await service.answering.answer(body.wish, body.mode)
+            answer = await service.answering.answer(body.wish, body.mode, conduct)
         except WishError as error:
             raise ServiceError(422, str(error), "body.wish") from None
-        key = (answer.key, answer.mode, answer.source, answer.outcome, answer.remarks)
+        key = (answer.key, answer.mode, answer.source, answer.outcome, answer.remarks, anew)
         kept = hot.get(key)
         if kept is not None and (kept[0] is answer.brief or kept[0] == answer.brief):
             return Response(kept[1], media_type=_JSON)
         try:
-            dna = await _in(pool, creation.create, answer)
+            dna = await _in(pool, partial(creation.create, answer, anew=anew))
         except NotPossible as error:
             raise ServiceError(422, str(error), "body.wish", "not_possible") from None
         content = dna.model_dump_json().encode()
@@ -154,19 +161,19 @@ def _add_creation(app: FastAPI, service: Service, creation: Creation, pool: Thre
         return Response(dna.model_dump_json(), media_type=_JSON)
 
 
-def _add_evolution(app: FastAPI, refining: Refining, pool: ThreadPoolExecutor) -> None:
+def _add_evolution(app: FastAPI, service: Service, refining: Refining, pool: ThreadPoolExecutor) -> None:
     """The routes of refinement, which takes one request after the other: the pool has one thread."""
 
     @app.post("/evolve/options", tags=["evolve"], response_model=Options, responses=responses(400, 404, 413, 422, 503))
-    async def options(body: OptionsRequest) -> Response:
+    async def options(body: OptionsRequest, user: User = None) -> Response:
         """Formulas made of a DNA, to choose from."""
-        offered = await _in(pool, refining.options, body)
+        offered = await _in(pool, refining.options, body, Switches(service.is_enabled, user))
         return Response(offered.model_dump_json(), media_type=_JSON)
 
     @app.post(
         "/evolve/feedback", tags=["evolve"], response_model=Learnt, responses=responses(400, 404, 409, 413, 422, 503)
     )
-    async def feedback(body: FeedbackRequest) -> Response:
+    async def feedback(body: FeedbackRequest, user: User = None) -> Response:
         """Which option was chosen and how good it is; an experiment takes one feedback."""
-        learnt = await _in(pool, refining.feedback, body)
+        learnt = await _in(pool, refining.feedback, body, Switches(service.is_enabled, user))
         return Response(learnt.model_dump_json(), media_type=_JSON)

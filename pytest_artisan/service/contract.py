@@ -11,6 +11,8 @@ from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.fragrance.refinement import FEWEST_OPTIONS
 
 Algorithm = Literal["PPO", "REINFORCE"]
+# GA: options without learning, where that is switched off.
+Maker = Literal["PPO", "REINFORCE", "GA"]
 MOST_OPTIONS = 8
 # Such as the names that the service gives.
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[0-9A-Za-z_-]+$")]
@@ -37,10 +39,13 @@ class CreateRequest(_Body):
 
 
 class OptionsRequest(_Body):
-    """`dna`: the id of what is to be refined; `count`: how many formulas are wanted."""
+    """`dna`: the id of what is to be refined; `count`: how many formulas are wanted.
+
+    Without an algorithm the flag `ppo_algorithm` says which.
+    """
 
     dna: Name
-    algorithm: Algorithm = "PPO"
+    algorithm: Algorithm | None = None
     count: Annotated[int, Field(ge=FEWEST_OPTIONS, le=MOST_OPTIONS), BeforeValidator(_whole)] = FEWEST_OPTIONS
 
 
@@ -54,7 +59,7 @@ class FeedbackRequest(_Body):
     chosen: Name
     rating: Annotated[float, Field(ge=1, le=5)]
     notes: Annotated[str, Field(max_length=500)] = ""
-    algorithm: Algorithm = "PPO"
+    algorithm: Algorithm | None = None
 
 
 class Part(_Body):
@@ -108,7 +113,7 @@ class Options(_Body):
 
     experiment: str
     dna: str
-    algorithm: Algorithm
+    algorithm: Maker
     options: tuple[OfferedOption, ...]
 
 
@@ -124,11 +129,11 @@ class Update(_Body):
 
 
 class Learnt(_Body):
-    """The update that followed from a feedback."""
+    """The update that followed from a feedback; none where learning is switched off, and the feedback only kept."""
 
     experiment: str
-    algorithm: Algorithm
-    update: Update
+    algorithm: Maker
+    update: Update | None
 
 
 class Health(_Body):

@@ -9,12 +9,14 @@ from contextlib import suppress
 from pytest_artisan.ensemble.answers import Answer
 from pytest_artisan.ensemble.briefs import BudgetTier, ProductCategory, Season, WishBrief
 from pytest_artisan.fragrance.brief import PYRAMID, Brief
-from pytest_artisan.fragrance.evolution import NotPossible, evolve
+from pytest_artisan.fragrance.evolution import NEW_SURVIVAL, NotPossible, evolve
 from pytest_artisan.fragrance.formula import Formula
 from pytest_artisan.fragrance.ingredients import Catalogue, UnknownMaterial, load_catalogue
 from pytest_artisan.fragrance.limits import Product, allergen_declarations
 from pytest_artisan.fragrance.objectives import price_of
 from pytest_artisan.fragrance.standards import packaged_standards
+from pytest_artisan.moga import survival
+from pytest_artisan.moga.survival import Survival
 from pytest_artisan.service.contract import Dna, JudgedBy, Part
 from pytest_artisan.service.snapshot import catalogue_digest, digest
 from pytest_artisan.service.store import DatabaseStore
@@ -52,13 +54,17 @@ class Creation:
         self._store = store
         self._catalogue = load_catalogue() if catalogue is None else catalogue
 
-    def create(self, answer: Answer) -> Dna:
-        """The DNA of an answer's brief, evolved where nobody has asked for it before. Raises NotPossible."""
-        id = digest([answer.brief.model_dump(), catalogue_digest(self._catalogue), GENERATIONS, _SEED])[:_ID_DIGITS]
+    def create(self, answer: Answer, *, anew: bool = False) -> Dna:
+        """The DNA of an answer's brief, evolved where nobody has asked for it before; `anew`: by the new optimizer.
+
+        Raises NotPossible.
+        """
+        made = [answer.brief.model_dump(), catalogue_digest(self._catalogue), GENERATIONS, _SEED]
+        id = digest([*made, *([NEW_SURVIVAL.__name__] if anew else [])])[:_ID_DIGITS]
         known = self.find(id)
         if known is not None:
             return self._dna(answer, id, known.composition, known.objectives)
-        formula = self._evolved(answer.brief)
+        formula = self._evolved(answer.brief, NEW_SURVIVAL if anew else survival.hypervolume)
         dna = self._dna(answer, id, self.parts(formula.composition), JudgedBy(**formula.objectives))
         # Where it is there by now, another request made the same of the same brief meanwhile.
         with suppress(KeyError):
@@ -104,9 +110,9 @@ class Creation:
         if price > dearest:
             yield f"budget: {price:.4g} USD a kilogram, above the {dearest:.4g} USD of the tier {wish.budget_tier}"
 
-    def _evolved(self, wish: WishBrief) -> Formula:
+    def _evolved(self, wish: WishBrief, survive: Survival) -> Formula:
         brief, _ = self.brief_of(wish)
-        front = evolve(brief, self._catalogue, seed=_SEED, generations=GENERATIONS)
+        front = evolve(brief, self._catalogue, seed=_SEED, generations=GENERATIONS, survive=survive)
         if not front:
             raise NotPossible("the limits leave no formula that can be weighed")
         return self._chosen(wish, front)

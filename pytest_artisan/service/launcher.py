@@ -26,13 +26,14 @@ class Launched:
 
 @contextmanager
 def launched(arguments: Sequence[str] = ()) -> Iterator[Launched]:
-    """`artisan serve` on a free port with an empty database; it ends with the block, or with this process.
+    """`artisan serve` on a free port with an empty database and no flag changed; it ends with the block, or this process.
 
     `arguments` are further ones of the command. Raises ChildError where it does not get ready.
     """
     environment = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
     with tempfile.TemporaryDirectory(prefix="artisan-", ignore_cleanup_errors=True) as folder:
         database = f"sqlite:///{Path(folder) / 'artisan.db'}"
+        environment["ARTISAN_FLAGS"] = str(Path(folder) / "flags.db")
         child = Child("artisan", [*_COMMAND, "--database", database, *arguments], environment=environment)
         try:
             yield Launched(child.url(_START_S))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_artisan.ensemble.briefs import WishBrief
+from pytest_artisan.fragrance.apprentice import GENETIC
 from pytest_artisan.fragrance.evolution import NotPossible
 from pytest_artisan.fragrance.experiments import Option
 from pytest_artisan.fragrance.ingredients import UnknownMaterial
@@ -26,6 +27,7 @@ from pytest_artisan.service.creation import Creation
 from pytest_artisan.service.errors import ServiceError
 from pytest_artisan.service.metrics import Metrics
 from pytest_artisan.service.store import DatabaseStore
+from pytest_artisan.service.switches import Switches
 
 
 class Refining:
@@ -34,21 +36,21 @@ class Refining:
     def __init__(self, store: DatabaseStore, creation: Creation, metrics: Metrics) -> None:
         self._refinement, self._creation, self._metrics = Refinement(store), creation, metrics
 
-    def options(self, request: OptionsRequest) -> Options:
+    def options(self, request: OptionsRequest, switches: Switches) -> Options:
         """Raises ServiceError: 404 for an unknown DNA, 422 where its limits leave no room for so many options."""
         dna = self._creation.find(request.dna)
         if dna is None:
             raise ServiceError(404, f"there is no DNA {request.dna!r}", "body.dna")
         brief, _ = self._creation.brief_of(dna.brief)
-        composition = {part.cas: part.per_cent for part in dna.composition}
+        composition, maker = {part.cas: part.per_cent for part in dna.composition}, switches.maker(request.algorithm)
         try:
-            experiment = self._refinement.options(composition, brief, request.algorithm, request.count)
+            experiment = self._refinement.options(composition, brief, maker, request.count, apart=switches.apart)
         except (RefinementError, NotPossible, UnknownMaterial) as error:
             raise ServiceError(422, str(error), "body.dna", "not_possible") from None
         return Options(
             experiment=experiment.id,
             dna=dna.id,
-            algorithm=request.algorithm,
+            algorithm=maker,
             options=tuple(self._offered(option, dna.brief) for option in experiment.options),
         )
 
@@ -62,12 +64,15 @@ class Refining:
             remarks=tuple(self._creation.remarks_on(option.composition, objectives, wish)),
         )
 
-    def feedback(self, request: FeedbackRequest) -> Learnt:
+    def feedback(self, request: FeedbackRequest, switches: Switches) -> Learnt:
         """Raises ServiceError: 404 for an unknown experiment, 422 for what it did not offer, 409 for a second one."""
+        maker, said = switches.maker(request.algorithm), (request.chosen, request.rating, request.notes)
+        update = None
         try:
-            update = self._refinement.feedback(
-                request.experiment, request.chosen, request.rating, request.notes, request.algorithm
-            )
+            if maker == GENETIC:
+                self._refinement.keep(request.experiment, *said)
+            else:
+                update = self._refinement.feedback(request.experiment, *said, maker)
         except UnknownExperiment as error:
             raise ServiceError(404, str(error), "body.experiment") from None
         except NotOffered as error:
@@ -75,10 +80,9 @@ class Refining:
         except AlreadyAnswered as error:
             raise ServiceError(409, str(error), "body.experiment") from None
         self._metrics.rating.observe(request.rating)
-        self._metrics.episode_return.labels(request.algorithm).set(update.episode_return)
-        self._metrics.kl.labels(request.algorithm).set(update.kl)
-        return Learnt(
-            experiment=request.experiment,
-            algorithm=request.algorithm,
-            update=Update(**{name: getattr(update, name) for name in Update.model_fields}),
-        )
+        if update is None:
+            return Learnt(experiment=request.experiment, algorithm=maker, update=None)
+        self._metrics.episode_return.labels(maker).set(update.episode_return)
+        self._metrics.kl.labels(maker).set(update.kl)
+        told = Update(**{name: getattr(update, name) for name in Update.model_fields})
+        return Learnt(experiment=request.experiment, algorithm=maker, update=told)

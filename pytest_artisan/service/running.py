@@ -21,7 +21,7 @@ from pytest_artisan.release.environments import Environment, get_config
 from pytest_artisan.settings import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_artisan.ensemble.answers import Answering, Observer
+    from pytest_artisan.ensemble.answers import Conducted, Observer
 
 _MODELS: tuple[str, ...] = (sys.executable, "-m", "pytest_artisan", "models", "serve", "--port", "0", "--watch-stdin")
 _WORKER: tuple[str, ...] = (sys.executable, "-m", "pytest_artisan.service.worker")
@@ -47,7 +47,7 @@ class Serving:
     env: str | None
 
 
-def answering_of(environment: Environment, models: str | None, observer: Observer) -> tuple[Answering, dict[str, str]]:
+def answering_of(environment: Environment, models: str | None, observer: Observer) -> tuple[Conducted, dict[str, str]]:
     """The ensemble of an environment, with local models where they run, and its model ids by role."""
     from pytest_artisan.clock import SystemClock
     from pytest_artisan.ensemble.ensemble import Ensemble
@@ -102,6 +102,7 @@ def _planned(options: Serving, environment: Environment, models: Child | None) -
 
 def work(listener: socket.socket, plan: Plan, name: str) -> None:
     """Serve in this process; it says `name at URL` when it is ready."""
+    from pytest_artisan.release.flags import FeatureFlagManager
     from pytest_artisan.service.app import VERSION, Service, create_app
     from pytest_artisan.service.metrics import Metrics, MetricsObserver
     from pytest_artisan.service.snapshot import snapshot_of
@@ -113,7 +114,8 @@ def work(listener: socket.socket, plan: Plan, name: str) -> None:
     snapshot = snapshot_of(models)
     metrics.runs(VERSION, snapshot)
     store = DatabaseStore(plan.database)
-    app = create_app(Service(answering, store, metrics, observer, snapshot))
+    flags = FeatureFlagManager(environment=plan.name)
+    app = create_app(Service(answering, store, metrics, observer, snapshot, flags.is_enabled))
     server = server_of(app)
     started = server.startup
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from tenacity import RetryCallState
 
 from pytest_artisan.ensemble.alike import Alike, Vector
-from pytest_artisan.ensemble.answers import ROLES, Answer, Mode, Role
+from pytest_artisan.ensemble.answers import ROLES, WHOLE, Answer, Conduct, Mode, Role
 from pytest_artisan.ensemble.breaker import Breaker
 from pytest_artisan.ensemble.caches import Cache, MemoryCache
 from pytest_artisan.ensemble.calls import Caller
-from pytest_artisan.ensemble.ensemble import Ensemble
+from pytest_artisan.ensemble.ensemble import Ensemble, Question
 from pytest_artisan.ensemble.members import Member
 from pytest_artisan.ensemble.settings import Endpoint, EnsembleSettings
 from pytest_artisan.gates.briefing.rig import Factory, ManualClock, Members, Say, told_settings
@@ -28,14 +28,14 @@ __all__ = ["BY_SCENARIO", "Ensemble", "ManualClock", "Slow", "members"]
 class Hurried(Ensemble):
     """It asks the primary member alone, whatever the wish."""
 
-    async def answer(self, wish: str, mode: Mode | None = None) -> Answer:
-        return await super().answer(wish, "fast")
+    async def answer(self, wish: str, mode: Mode | None = None, conduct: Conduct = WHOLE) -> Answer:
+        return await super().answer(wish, "fast", conduct)
 
 
 class Unchecked(Ensemble):
     """It believes whoever wrote the brief."""
 
-    async def _checked(self, text: str, answer: Answer, deadline: float) -> Answer:
+    async def _checked(self, asked: Question, answer: Answer, deadline: float) -> Answer:
         return answer
 
 
@@ -54,7 +54,7 @@ class Discouraged(Ensemble):
 class Lonely(Ensemble):
     """It knows nobody but the primary member."""
 
-    def _turns(self, deadline: float) -> Iterator[tuple[Role, float]]:
+    def _turns(self, roles: Sequence[Role], deadline: float) -> Iterator[tuple[Role, float]]:
         yield "primary", deadline
 
 
@@ -76,7 +76,7 @@ class Fearless(Ensemble):
 class Helpless(Ensemble):
     """It raises where no member answers."""
 
-    async def _without_members(self, text: str, mode: Mode, key: str) -> Answer:
+    async def _without_members(self, asked: Question) -> Answer:
         raise ConnectionError("no member answered")
 
 
@@ -93,8 +93,8 @@ class Nostalgic(Ensemble):
         return _Eternal(self._settings.ttl, self._clock)
 
 
-class _Unseen(dict[str, asyncio.Task[Answer]]):
-    def get(self, key: str, default: Any = None) -> Any:
+class _Unseen(dict[Question, asyncio.Task[Answer]]):
+    def get(self, key: Question, default: Any = None) -> Any:
         return default
 
 
@@ -123,17 +123,17 @@ class Vague(Ensemble):
 class Echoing(Ensemble):
     """It hands on what a stranger wrote."""
 
-    async def answer(self, wish: str, mode: Mode | None = None) -> Answer:
-        answer = await super().answer(wish, mode)
+    async def answer(self, wish: str, mode: Mode | None = None, conduct: Conduct = WHOLE) -> Answer:
+        answer = await super().answer(wish, mode, conduct)
         return replace(answer, brief=answer.brief.model_copy(update={"hints": (wish,)}))
 
 
 class Slow(Ensemble):
     """It takes its time, more than any mode has."""
 
-    async def answer(self, wish: str, mode: Mode | None = None) -> Answer:
+    async def answer(self, wish: str, mode: Mode | None = None, conduct: Conduct = WHOLE) -> Answer:
         await self._clock.sleep(7)
-        return await super().answer(wish, mode)
+        return await super().answer(wish, mode, conduct)
 
 
 @contextmanager

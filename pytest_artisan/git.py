@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_artisan import tools
 from pytest_artisan.verdict.evidence import NoEvidence
 
 _GIT_S = 60.0
+_PUSH_S = 600.0
 
 
-def git(root: Path, *arguments: str, extra: Mapping[str, str] | None = None, stdin: str = "") -> tools.Answer:
+def git(
+    root: Path,
+    *arguments: str,
+    extra: Mapping[str, str] | None = None,
+    stdin: str = "",
+    timeout_s: float = _GIT_S,
+) -> tools.Answer:
     """What git says in `root`, whatever its status; `extra` are variables for it. Raises NoEvidence where it can not run."""
-    return tools.run("git", list(arguments), cwd=root, timeout_s=_GIT_S, extra=extra, stdin=stdin)
+    return tools.run("git", list(arguments), cwd=root, timeout_s=timeout_s, extra=extra, stdin=stdin)
 
 
 def done(root: Path, *arguments: str, extra: Mapping[str, str] | None = None, stdin: str = "") -> tools.Answer:
@@ -27,6 +39,33 @@ def done(root: Path, *arguments: str, extra: Mapping[str, str] | None = None, st
 def told(root: Path, option: str) -> str:
     """What `git rev-parse` answers to an option, such as "--show-toplevel". Raises NoEvidence."""
     return done(root, "rev-parse", option).stdout.rstrip("\n")
+
+
+def at_remote(root: Path, *arguments: str) -> str:
+    """What a command says that talks to a remote; nothing can ask for a password. Raises NoEvidence."""
+    agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
+    answer = git(root, *arguments, extra={"GIT_TERMINAL_PROMPT": "0", **agent}, timeout_s=_PUSH_S)
+    if answer.status != 0:
+        words = re.sub(r"//[^/@\s]+@", "//***@", answer.stderr.strip())  # an address may hold a password
+        raise NoEvidence(f"git {arguments[0]} failed: {words or answer.status}")
+    return answer.stdout
+
+
+@contextmanager
+def to_its_end() -> Iterator[None]:
+    """Ctrl-C waits for a command that would leave half a checkout behind, or a lock."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ctrl-C is none of its business
+        return
+    came: list[int] = []
+    # Not by a mask: of a process with threads, any other one would take the signal.
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def commit_of(root: Path, ref: str) -> str:

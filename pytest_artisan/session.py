@@ -21,9 +21,10 @@ from pytest_artisan.exits import Exits
 from pytest_artisan.ledger import Journal, Ledger
 from pytest_artisan.narrowing import narrowing
 from pytest_artisan.planning import Planner
+from pytest_artisan.release.worktree import moved, surroundings
 from pytest_artisan.reports import github, terminal
 from pytest_artisan.reports.publish import publish
-from pytest_artisan.settings import SettingsError
+from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
 from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
 from pytest_artisan.xdist import Controller, Turnstile, hand_in, overruled
@@ -73,6 +74,7 @@ class GateSession:
         self.pytest_runtest_logreport = self._ledger.add  # bound, not wrapped: it runs three times an item
         self._faults: list[tuple[Fault, str]] = []
         self._plan: Plan | None = None
+        self._worktree = surroundings(self._context.policy.project.root)
         self._requirements = self._ask(Plan({}))
         self._pid = os.getpid()
         self._evidence = Evidence()
@@ -90,6 +92,7 @@ class GateSession:
         purpose, policy, journal = self._context.purpose, self._context.policy, self._ledger.journal
         return [
             f"artisan: {purpose} run in {policy.environment.env}, {policy.source} sha256:{policy.digest[:12]}",
+            *([one_line(f"artisan: not just its commit: {told}")] if (told := self._worktree.told) else []),
             f"artisan: journal {journal.path}" if journal else "artisan: no journal (no cache provider)",
         ]
 
@@ -122,7 +125,8 @@ class GateSession:
     def _ask(self, plan: Plan) -> Requirements:
         context = self._context
         partial = narrowing(self._config, context.policy.project.root)
-        return context.policy.requirements(context.purpose, context.selected, partial, plan.gates)
+        asked = context.policy.requirements(context.purpose, context.selected, partial, plan.gates)
+        return replace(asked, commit=self._worktree.text)
 
     def _fix(self, plan: Plan | None) -> None:
         """Fix the plan, and with it what is required, before the first item runs."""
@@ -228,6 +232,9 @@ class GateSession:
         journal = self._ledger.journal
         if journal is not None and journal.failure:
             faults.append((Fault.REPORT, f"the journal {journal.path} could not be written: {journal.failure}"))
+        if self._worktree.commit:
+            cause = moved(self._worktree, surroundings(self._context.policy.project.root))
+            faults += [(Fault.COMMIT_CHANGED, cause)] if cause else []
         if wall_clock() < self._started:
             faults.append((Fault.CLOCK, "the clock went backwards, so no time in this session can be trusted"))
         try:

@@ -49,8 +49,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 def read_json(path: Path, kind: Any, what: str) -> Any:
     """The file's JSON as a `kind`, any type that msgspec knows; raises SettingsError, which `what` begins."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{what}: {error}") from None
+    return parse_json(data, kind, what)
+
+
+def parse_json(data: bytes, kind: Any, what: str) -> Any:
+    """The same for what has been read already."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{what}: {error}") from None
 
 

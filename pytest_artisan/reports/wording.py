@@ -89,8 +89,11 @@ def notes(verdict: Verdict) -> list[str]:
         lines.append(f"left out: {by_cause(verdict.left_out)}")
     if verdict.withheld:
         lines.append(f"withheld in {verdict.environment}: {len(verdict.withheld)} tests marked writes")
+    oid, sign, changed = verdict.commit.partition("+")
+    commit = f"commit {oid[:12]}{sign}{changed}, " if verdict.commit else ""
+    policy = f"{verdict.policy} " if verdict.policy else ""
     lines.append(
-        f"purpose {verdict.purpose}, environment {verdict.environment}, "
-        f"policy sha256:{verdict.policy_digest[:12]}, plan sha256:{verdict.plan_digest[:12]}"
+        f"purpose {verdict.purpose}, environment {verdict.environment}, {commit}"
+        f"policy {policy}sha256:{verdict.policy_digest[:12]}, plan sha256:{verdict.plan_digest[:12]}"
     )
     return lines

@@ -50,7 +50,8 @@ class Requirements:
     """What a policy asks of one session; all that `decide` needs to know of it.
 
     `time_limits` are seconds that all items of a gate may take together. `partial` holds what was asked for instead of
-    everything, `left_out` and `unconfigured` a text for each gate.
+    everything, `left_out` and `unconfigured` a text for each gate. `policy` names a policy other than the main one.
+    `commit` is the id of the commit under test, with "+changed" behind it where files differ, and empty without one.
     """
 
     purpose: Purpose
@@ -64,6 +65,8 @@ class Requirements:
     partial: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     unconfigured: Mapping[str, str] = field(default_factory=dict)
+    policy: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,10 @@ class Verdict:
     left_out: Mapping[str, str]
     withheld: tuple[str, ...]
     counts: Mapping[str, int]
+    policy: str
     policy_digest: str
     plan_digest: str
+    commit: str
 
     @property
     def line(self) -> str:
@@ -158,8 +163,10 @@ def decide(requirements: Requirements, plan: Plan, evidence: Evidence) -> Verdic
         left_out=requirements.left_out,
         withheld=plan.withheld,
         counts=_counts(case, gates),
+        policy=requirements.policy,
         policy_digest=requirements.policy_digest,
         plan_digest=plan.digest,
+        commit=requirements.commit,
     )
 
 

@@ -300,6 +300,7 @@ class Fault(StrEnum):
     UNFINISHED = "unfinished"
     REPORT = "report"
     BASELINE = "baseline"
+    COMMIT_CHANGED = "commit_changed"
 
 
 @dataclass(frozen=True, slots=True)

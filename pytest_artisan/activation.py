@@ -31,7 +31,7 @@ def activate(config: pytest.Config) -> None:
         register(DrillSession(config), "artisan-drill")
         return
     if option.artisan_gates is None:
-        for name in ("report", "journal", "purpose", "base"):
+        for name in ("report", "journal", "purpose", "policy", "base"):
             if getattr(option, f"artisan_{name}"):
                 raise pytest.UsageError(f"--artisan-{name} needs --artisan-gates: without them there is no verdict")
         register(Withholding(context, config), "artisan-withholding")

@@ -7,7 +7,21 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from pytest_artisan.commands import BAD_INPUT, INTERRUPTED, audit, environments, load, optimizer, serving, verdicts
+from pytest_artisan.commands import (
+    BAD_INPUT,
+    INTERRUPTED,
+    audit,
+    checklist,
+    environments,
+    flags,
+    hotfix,
+    load,
+    optimizer,
+    release,
+    serving,
+    train,
+    verdicts,
+)
 from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.evidence import NoEvidence
 
@@ -40,6 +54,6 @@ def main(arguments: Sequence[str] | None = None, clock: Callable[[], datetime] =
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="artisan", description="Release gates: what is not a test session.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for room in (verdicts, environments, optimizer, load, audit, serving):
+    for room in (verdicts, environments, flags, hotfix, optimizer, load, train, release, checklist, audit, serving):
         room.add(commands)
     return parser

@@ -31,6 +31,11 @@ class Context:
     baselines: Baselines | None
     masker: Masker
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The gates whose items run, all where it is empty: a named policy is the smaller for what it leaves out."""
+        return self.selected or (self.policy.core.required or () if self.policy.name else ())
+
 
 _KEY = pytest.StashKey[Context]()
 
@@ -54,7 +59,7 @@ def added_gates(config: pytest.Config) -> Iterable[Gate]:
 def reload_policy(config: pytest.Config) -> Policy:
     """The policy as its file holds it now; raises SettingsError."""
     root, gates, option = project_root(config.rootpath), list(added_gates(config)), config.option
-    policy = load_policy(root, gates, option.artisan_env)
+    policy = load_policy(root, gates, option.artisan_env, option.artisan_policy)
     if option.artisan_base is not None:
         policy = compared(policy, option.artisan_base, gates)
     if _KEY in config.stash:
@@ -71,7 +76,7 @@ def _make(config: pytest.Config) -> Context:
     policy = reload_policy(config)
     recorded = baselines.load(policy.project.root, policy.environment.env) if option.artisan_regression else None
     purpose = option.artisan_purpose or ("merge" if _in_ci() else "local")
-    if purpose == Purpose.RELEASE and policy.core.required is None:
+    if purpose == Purpose.RELEASE and not policy.states_gates:
         # It may stand where nobody reads it, and then its gates would go unasked.
         raise SettingsError(
             f"--artisan-purpose=release: {policy.source} states no required gates; name them in [tool.artisan]"

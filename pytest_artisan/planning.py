@@ -35,10 +35,10 @@ class Planner:
         present = set(items)
         lost = {item: None for item in self._uncollected.items if item not in present}
         kept, dropped = [], []
-        environment, selected = self._context.policy.environment, self._context.selected
+        environment, wanted = self._context.policy.environment, self._context.wanted
         for item in (*items, *lost):
             gate = self._gate(item)
-            if selected and gate not in selected:
+            if wanted and gate not in wanted:
                 dropped.append(item)
             elif _is_withheld(item, environment):
                 self._withheld.append(item.nodeid)

@@ -52,6 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="What the verdict is for (default: merge where CI is set, else local).",
     )
     group.addoption(
+        "--artisan-policy",
+        default="",
+        metavar="NAME",
+        help="Judge by this table of [tool.artisan.policies] (hotfix needs none); by default by [tool.artisan] itself.",
+    )
+    group.addoption(
         "--artisan-env", metavar="NAME", help="The environment: dev, stg or prod (default: ARTISAN_ENV, else dev)."
     )
     group.addoption(
@@ -128,6 +134,7 @@ def pytest_configure(config: pytest.Config) -> None:
         or option.artisan_regression
         or option.artisan_report
         or option.artisan_purpose
+        or option.artisan_policy
         or option.artisan_journal
         or option.artisan_base
         or os.environ.get("ARTISAN_ENV")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,15 @@ from pytest_artisan.gates.gate import Base, Gate, Project
 from pytest_artisan.gates.registry import GATES, SECURITY
 from pytest_artisan.gates.tables import Security, session_limit
 from pytest_artisan.git import commit_of
-from pytest_artisan.release.environments import Environment, environment_name, resolve
+from pytest_artisan.release.environments import Environment, chosen, environment_name, resolve
+from pytest_artisan.release.train.timetable import train_of
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
 from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
 from pytest_artisan.verdict.evidence import NoEvidence
 
 Text = Annotated[str, Meta(min_length=1)]
+# No name asks for less: what goes straight to prod is tested, holds no known vulnerability, and is seen to answer.
+FLOOR = ("unit", "security", "smoke")
 
 
 class ExpectedTable(Table, frozen=True):
@@ -41,6 +45,9 @@ class Core(Table, frozen=True):
     local_optional: tuple[Text, ...] = ("security", "kpi")
     expected: tuple[ExpectedTable, ...] = ()
     environments: dict[str, Any] = msgspec.field(default_factory=dict)
+    flags: dict[str, Any] = msgspec.field(default_factory=dict)
+    policies: dict[str, Any] = msgspec.field(default_factory=dict)
+    train: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def lint(self) -> Iterator[str]:
         if self.required == ():
@@ -50,9 +57,27 @@ class Core(Table, frozen=True):
                 yield f"expected[{number}] matches every {entry.outcome}; narrow its item or its reason"
 
 
+class NamedPolicy(Table, frozen=True):
+    """`[tool.artisan.policies.<name>]`: the gates that it asks for; `limits` overrides the gates' tables for it."""
+
+    required: tuple[Text, ...]
+    limits: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+
+    def lint(self) -> Iterator[str]:
+        missing = [gate for gate in FLOOR if gate not in self.required]
+        if missing:
+            yield f"required leaves out {', '.join(missing)}; no policy asks for less than {', '.join(FLOOR)}"
+
+
+_KNOWN = {"hotfix": NamedPolicy(required=("unit", "static_analysis", "security", "smoke"))}
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a release must meet, resolved for one environment; `tables` has one for every known gate."""
+    """What a release must meet, resolved for one environment; `tables` has one for every known gate.
+
+    `name` is that of a table of `[tool.artisan.policies]`, empty for the main policy.
+    """
 
     project: Project
     gates: Mapping[str, Gate]
@@ -60,29 +85,39 @@ class Policy:
     tables: Mapping[str, Table]
     configured: frozenset[str]
     environment: Environment
+    name: str = ""
 
     @property
     def source(self) -> str:
         """Where it comes from, for people."""
         stated = "artisan" in self.project.pyproject.get("tool", {})
-        return "policy of pyproject.toml" if stated else "default policy (no [tool.artisan])"
+        policy = f"policy {self.name}".rstrip()
+        return f"{policy} of pyproject.toml" if stated else f"default {policy} (no [tool.artisan])"
+
+    @property
+    def states_gates(self) -> bool:
+        """Whether its file says which gates a GO needs, of it or of the main policy."""
+        stated = artisan_table(self.project.pyproject, "pyproject.toml [tool.artisan]")
+        return "required" in stated or self.name in stated.get("policies", {})
 
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON (RFC 8785) of all that this policy asks."""
         plain = {
+            "policy": self.name,
             "core": msgspec.to_builtins(self.core),
             "tables": {name: msgspec.to_builtins(table) for name, table in self.tables.items()},
             "environment": self.environment.env,
+            "overridden": self.environment.overridden,
             "compared": self._compared_with,
         }
         return hashlib.sha256(rfc8785.dumps(plain)).hexdigest()
 
     def runs_checks(self, gate: Gate, selected: tuple[str, ...]) -> bool:
         """Whether the built-in checks of a gate belong into this session."""
-        if selected or self.core.required is not None:
-            return gate.name in (selected or self.core.required or ())
-        return gate.name in self.configured or gate.absent(self.project) is None
+        if selected:
+            return gate.name in selected
+        return self._left_out(gate, ()) is None
 
     def requirements(
         self, purpose: Purpose, selected: tuple[str, ...], partial: Iterable[str], planned: Iterable[str]
@@ -98,6 +133,7 @@ class Policy:
             purpose=purpose,
             required=required,
             policy_digest=self.digest,
+            policy=self.name,
             environment=self.environment.env,
             local_optional=self.core.local_optional,
             expected=tuple(Expected(e.outcome, e.why, e.item, e.reason) for e in self.core.expected),
@@ -116,10 +152,11 @@ class Policy:
     def _left_out(self, gate: Gate, planned: Iterable[str]) -> str | None:
         """Why a gate is not required, by the policy's own rule; None where it is."""
         if self.core.required is not None:
-            return None if gate.name in self.core.required else "not required by the policy"
-        if gate.name in self.configured or gate.name in planned:
-            return None
-        return gate.absent(self.project)
+            if gate.name not in self.core.required:
+                return f"not required by the policy {self.name}".rstrip()
+        elif gate.name not in self.configured and gate.name not in planned and (absent := gate.absent(self.project)):
+            return absent
+        return None if gate.name in planned else gate.inapplicable(self.project)
 
 
 def _unconfigured(gate: Gate) -> str:
@@ -138,8 +175,11 @@ def known_gates(added: Iterable[Gate]) -> dict[str, Gate]:
     return gates
 
 
-def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str | None = None) -> Policy:
-    """The policy of the project at `root`; raises SettingsError with one line that names file and key."""
+def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str | None = None, name: str = "") -> Policy:
+    """The policy of the project at `root`, of this name or else the main one.
+
+    Raises SettingsError with one line that names file and key.
+    """
     path = root / "pyproject.toml"
     pyproject = read_toml(path) if path.exists() else {}
     where = "pyproject.toml [tool.artisan]"
@@ -149,15 +189,39 @@ def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str |
         if key not in gates and key not in Core.__struct_fields__:
             raise unknown_key(key, [*gates, *Core.__struct_fields__], where)
     core = convert({key: value for key, value in raw.items() if key not in gates}, Core, where)
+    if core.flags:
+        from pytest_artisan.release.flags.definitions import declared  # and with it SQLite
+
+        declared(core.flags, "pyproject.toml [tool.artisan.flags]")
     for field in ("required", "local_optional"):
         check_gates(getattr(core, field) or (), gates, f"{where} {field}")
-    resolved = resolve(environment_name(environment), core.environments, where)
-    for name in core.environments:
-        # All of them: a wrong limit of prod is found in dev.
-        _gate_tables(raw, gates, resolve(environment_name(name), core.environments, where))
-    tables = _gate_tables(raw, gates, resolved)
+    resolved = chosen(environment_name(environment), core.environments, where)
+    train_of(raw, where)
+    policies = {"": NamedPolicy(required=core.required or ()), **_named_policies(core, gates, where)}
+    if name not in policies:
+        raise SettingsError(f"--artisan-policy={name}: no such policy; known: {', '.join(filter(None, policies))}")
+    # All of them: a wrong limit of prod is found in dev, and one of a hotfix before its hour comes.
+    tables = {
+        (other, key): _gate_tables(raw, gates, resolve(environment_name(other), core.environments, where), one.limits)
+        for other in core.environments.keys() | {resolved.env}
+        for key, one in policies.items()
+        if one.limits or key == name
+    }[resolved.env, name]
     configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
-    return Policy(Project(root, pyproject, environment=resolved), gates, core, tables, configured, resolved)
+    core = msgspec.structs.replace(core, policies={}, train={}, flags={}, required=policies[name].required or None)
+    return Policy(Project(root, pyproject, environment=resolved), gates, core, tables, configured, resolved, name)
+
+
+def _named_policies(core: Core, gates: Mapping[str, Gate], where: str) -> dict[str, NamedPolicy]:
+    """Those of the project, and those that need no configuration; raises SettingsError."""
+    policies = dict(_KNOWN)
+    for name, data in core.policies.items():
+        if re.fullmatch("[a-z][a-z0-9-]*", name) is None:
+            raise SettingsError(f"{where} policies: {name!r} is no name; write small letters, digits and hyphens")
+        policies[name] = convert(data, NamedPolicy, f"{where} policies.{name}")
+        check_gates(policies[name].required, gates, f"{where} policies.{name}.required")
+        check_gates(policies[name].limits, gates, f"{where} policies.{name}.limits")
+    return policies
 
 
 def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Policy:
@@ -170,7 +234,7 @@ def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Poli
     try:
         commit = commit_of(root, ref)
         with checked_out(root, commit, "pyproject.toml") as folder:
-            before = load_policy(folder, added_gates, policy.environment.env)
+            before = load_policy(folder, added_gates, policy.environment.env, policy.name)
     except (NoEvidence, SettingsError) as error:
         raise SettingsError(f"--artisan-base={ref}: {error}") from None
     core, asked = policy.core, before.core.required
@@ -186,14 +250,17 @@ def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Poli
     )
 
 
-def _gate_tables(raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment) -> dict[str, Table]:
-    """The table of every gate, with the environment's limits over it; raises SettingsError."""
+def _gate_tables(
+    raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment, named: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Table]:
+    """The table of every gate, the environment's limits over it and a named policy's over those; raises SettingsError."""
     limits = environment.table.limits
     check_gates(limits, gates, f"pyproject.toml [tool.artisan] environments.{environment.env}.limits")
     tables: dict[str, Table] = {}
     for name, gate in gates.items():
         where = f"pyproject.toml [tool.artisan.{name}]"
-        tables[name] = convert({**as_table(raw.get(name, {}), where), **limits.get(name, {})}, gate.table, where)
+        own = as_table(raw.get(name, {}), where)
+        tables[name] = convert({**own, **limits.get(name, {}), **named.get(name, {})}, gate.table, where)
     return tables
 
 

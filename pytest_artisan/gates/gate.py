@@ -79,7 +79,8 @@ class Gate:
 
     Its evidence are the tests that carry its marker and its built-in `checks`. `table` types its `[tool.artisan.<name>]`.
     `absent(project)` says why the gate does not apply to a project that configures nothing for it and has no test with
-    its marker; None where it applies all the same.
+    its marker; None where it applies all the same. `inapplicable(project)` says why there is nothing to judge here,
+    whatever the policy asks, unless a test carries its marker; None where there is.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Gate:
     table: type[Table] = Table
     checks: tuple[Check, ...] = ()
     absent: Callable[[Project], str | None] = lambda project: "no test carries its marker"
+    inapplicable: Callable[[Project], str | None] = lambda project: None
 
     @property
     def marker_line(self) -> str:

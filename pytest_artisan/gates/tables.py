@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from pytest_artisan.load import planned
-from pytest_artisan.release.environments import url_complaints
+from pytest_artisan.release.addresses import url_complaints
 from pytest_artisan.settings import Table, seconds
 from pytest_artisan.verdict.statistics import trials_to_bound_quantile, trials_to_exclude
 
@@ -112,6 +112,7 @@ class E2eEvolution(Tests, frozen=True):
         yield from _duration_complaints("session_limit", self.session_limit)
 
 
+_NAMED = r"[^\W\d][\w.]*:[^\W\d]\w*"
 _MOST_REQUESTS = 10_000_000
 
 
@@ -240,11 +241,54 @@ class Kpi(Tests, frozen=True):
             yield f"api_p99_s {self.api_p99_s:g} is below api_p95_s {self.api_p95_s:g}, which no sample can keep alone"
 
 
+class DualWriteTable(Table, frozen=True):
+    """Two columns of a `table` that the project's `write(connection, value)` fills from one value, an `old` one.
+
+    Where `same` is given, `same(old)` has to be what `new` then holds. Both are "package.module:function".
+    """
+
+    table: Annotated[str, Meta(min_length=1)]
+    old: Annotated[str, Meta(min_length=1)]
+    new: Annotated[str, Meta(min_length=1)]
+    write: str
+    same: str | None = None
+
+    def lint(self) -> Iterator[str]:
+        for key in ("write", "same"):
+            named = getattr(self, key)
+            if named is not None and not re.fullmatch(_NAMED, named):
+                yield f'dual_write of {self.table}: {key} {named!r} is not "package.module:function"'
+
+
 class Migrations(Tests, frozen=True):
-    heads: Size = 1
+    """Alembic's configuration is `config`; `waivers` (TOML) is a path below the project's root as well.
+
+    `postgresql_env` names the variable with the URL of a server on which the gate may make databases of its own;
+    `drop_days`: from the release that made a column nullable to the one that drops it. There, each new revision runs on
+    tables of `lock_rows` rows, and may keep no reader or writer waiting for more than `stall_ms`.
+    """
+
+    config: str = "alembic.ini"
+    postgresql_env: Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    drop_days: Count = 14
+    waivers: str | None = None
+    timeout_s: Positive = 60
+    stall_ms: Positive = 500
+    lock_rows: Size = 10_000
+    dual_write: tuple[DualWriteTable, ...] = ()
+
+    def lint(self) -> Iterator[str]:
+        for declared in self.dual_write:
+            yield from declared.lint()
 
 
 class PullRequest(Tests, frozen=True):
+    """Fewer than `changed_lines`, a branch younger than `branch_age`, and a name that begins with one of `prefixes`.
+
+    `base` is the branch that it goes to, where GitHub Actions does not name it.
+    """
+
+    base: str | None = None
     changed_lines: Size = 400
     branch_age: str = "48h"
     prefixes: tuple[str, ...] = ("feature/", "bugfix/", "hotfix/", "refactor/", "docs/")
@@ -253,6 +297,8 @@ class PullRequest(Tests, frozen=True):
         yield from _duration_complaints("branch_age", self.branch_age)
         if not self.prefixes:
             yield "prefixes is empty, so no branch name could pass"
+        if self.base is not None and not re.fullmatch(r"[\w./-]+", self.base):
+            yield f"base {self.base!r} is no name of a branch, such as 'main'"
 
 
 def session_limit(table: Table) -> float | None:
@@ -269,5 +315,5 @@ def _duration_complaints(field: str, value: str) -> Iterator[str]:
 
 
 def _subject_complaints(subject: str | None) -> Iterator[str]:
-    if subject is not None and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d]\w*", subject):
+    if subject is not None and not re.fullmatch(_NAMED, subject):
         yield f'subject {subject!r} is not "package.module:factory"'

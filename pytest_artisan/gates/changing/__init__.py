@@ -1,0 +1,1 @@
+"""What a branch changes: since when, how much, and with which promises."""

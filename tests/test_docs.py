@@ -1,14 +1,17 @@
 """Every example of the documentation is run.
 
-A block whose first line is a comment with a file's name is that file; in a `console` block the lines after `$ pytest`
-or `$ artisan` must be printed, in order, where `...` stands for any text. Each page is a project of its own.
+A block whose first line is a comment with a file's name is that file; in a `console` block the lines after `$ pytest`,
+`$ artisan`, `$ git` or `$ bash` must be printed, in order, where `...` stands for any text. Each page is a project of
+its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +25,8 @@ from pytest_artisan.policy import load_policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "README.ko.md"]
-_FILE = re.compile(r"^# ([\w./-]+\.(?:py|toml))\n")
+_FILE = re.compile(r"^# ([\w./-]*\.(?:py|toml|sh|gitignore))\n")
+_AUTHOR = {f"GIT_{role}_{what}": "docs@example.test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
@@ -42,6 +46,10 @@ def printed(project: Project, command: list[str], capsys: pytest.CaptureFixture[
         main(command[1:])
         captured = capsys.readouterr()
         return captured.out + captured.err
+    if command[0] in ("git", "bash"):
+        environment = {**os.environ, **_AUTHOR}
+        done = subprocess.run(command, cwd=project.path, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
     assert command[0] == "pytest"
     run = project.plain(*command[1:])
     return run.out + run.err

@@ -73,7 +73,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "episode_return": 10,
         "kl": 0.03,
     },
-    "migrations": {"heads": 1},
+    "migrations": {"config": "alembic.ini", "drop_days": 14, "timeout_s": 60},
     "pull_request": {
         "changed_lines": 400,
         "branch_age": "48h",
@@ -123,6 +123,7 @@ REFUSED = [
     ('[tool.artisan.ensemble]\nsession_limit = "10 minutes"', "session_limit"),
     ('[tool.artisan.pull_request]\nbranch_age = "-2h"', "branch_age"),
     ("[tool.artisan.pull_request]\nprefixes = []", "prefixes is empty"),
+    ('[tool.artisan.pull_request]\nbase = "HEAD~1"', "base 'HEAD~1' is no name of a branch, such as 'main'"),
     ("[tool.artisan.kpi]\napi_p95_s = 6", "api_p99_s 5 is below api_p95_s 6"),
     ("required = []", "required is empty"),
     ('required = "unit"', "required"),
@@ -325,9 +326,12 @@ _OTHER = {
     "canaries": {"critical": "a==1", "clean": "a==2", "malware": "b==1"},
     "unaudited": [{"name": "a", "reason": "ours", "expires": "2026-12-24"}],
     "sbom": "sbom.json",
+    "base": "main",
     "sbom_version": "1.7",
     "waivers": "a.toml",
     "kev": "a.json",
+    "postgresql_env": "SERVER_URL",
+    "dual_write": [{"table": "a", "old": "b", "new": "c", "write": "package.module:function"}],
     "unknown": "pass",
 }
 

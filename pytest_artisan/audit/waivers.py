@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -107,14 +108,16 @@ class Waiver:
 def read_waivers(path: Path, name: str) -> tuple[Waiver, ...]:
     """The `[[waiver]]` tables of a TOML file, which `name` names for people. Raises SettingsError."""
     tables = convert(read_toml(path), _WaiverFile, name).waiver
-    lines = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if _is_head(line)]
     waivers = []
-    for number, table in enumerate(tables):
+    for table, line in zip(tables, lines_of(path), strict=False):
         named = {"advisory": key_of(table.advisory), "package": canonicalize_name(table.package)}
-        fields = msgspec.structs.asdict(table) | named
-        waivers.append(Waiver(**fields, file=name, line=lines[number] if number < len(lines) else 1))
+        waivers.append(Waiver(**msgspec.structs.asdict(table) | named, file=name, line=line))
     return tuple(waivers)
 
 
-def _is_head(line: str) -> bool:
-    return re.match(r"\s*\[\[\s*waiver\s*\]\]", line) is not None
+def lines_of(path: Path) -> Iterator[int]:
+    """The lines on which the `[[waiver]]` tables of a file begin, as far as they can be told; then 1 for ever."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if re.match(r"\s*\[\[\s*waiver\s*\]\]", line):
+            yield number
+    yield from itertools.repeat(1)

@@ -90,7 +90,8 @@ def test_named_gates_run_alone_and_the_verdict_says_partial(project: Project) ->
     [
         (("--artisan-gates=unti",), "no gate 'unti'; known: unit, static_analysis"),
         (("--artisan-gates", "tests"), "write --artisan-gates after the paths"),
-        (("--artisan-env=qa",), "--artisan-env=qa: no such environment; known: dev, stg, prod"),
+        (("--artisan-env=qa",), "environment=qa: no such environment; known: dev, stg, prod"),
+        (("--artisan-env=",), "environment=: no such environment; known: dev, stg, prod"),
         (("--artisan-gates", "--artisan-report=verdict.txt"), "unknown suffix; known: .json, .md, .sarif"),
         (("--artisan-gates", "--artisan-report=nowhere/verdict.json"), "nowhere is no directory"),
         (("--artisan-gates", "--artisan-report=tests/.json"), "unknown suffix"),
@@ -351,14 +352,14 @@ def test_a_secret_is_masked_wherever_it_comes_from(project: Project, monkeypatch
 
 
 def test_the_policy_above_a_root_of_its_own_counts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.policy('required = ["unit", "migrations"]')
+    project.policy('required = ["unit", "kpi"]\nlocal_optional = []')
     project.write("tests/pytest.ini", "[pytest]\n")
     project.tests("def test_one(): pass", "tests/test_it.py")
     monkeypatch.chdir(project.path / "tests")
     run = project.plain("--artisan-gates")
     assert run.last_line == "NO-GO"
     assert "policy of pyproject.toml" in run.out
-    assert "migrations: not configured" in run.out
+    assert "kpi: not configured" in run.out
 
 
 def test_a_measurement_in_a_teardown_counts(project: Project) -> None:

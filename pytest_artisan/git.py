@@ -46,9 +46,15 @@ def at_remote(root: Path, *arguments: str) -> str:
     agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
     answer = git(root, *arguments, extra={"GIT_TERMINAL_PROMPT": "0", **agent}, timeout_s=_PUSH_S)
     if answer.status != 0:
-        words = re.sub(r"//[^/@\s]+@", "//***@", answer.stderr.strip())  # an address may hold a password
-        raise NoEvidence(f"git {arguments[0]} failed: {words or answer.status}")
+        refused = re.findall(r"^!\t[^\t]*:([^\t]+\t.*)$", answer.stdout, re.MULTILINE)  # as push says with --porcelain
+        words = "; ".join(filter(None, [*(line.replace("\t", " ") for line in refused), answer.stderr.strip()]))
+        raise NoEvidence(f"git {arguments[0]} failed: {shown(words) or answer.status}")
     return answer.stdout
+
+
+def shown(text: str) -> str:
+    """The text without the password that an address in it may hold."""
+    return re.sub(r"//[^/\s]+@", "//***@", text)
 
 
 @contextmanager

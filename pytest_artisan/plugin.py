@@ -130,14 +130,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if (
         option.artisan_gates is not None
         or option.artisan_drill
-        or option.artisan_env
+        or option.artisan_env is not None
         or option.artisan_regression
         or option.artisan_report
         or option.artisan_purpose
         or option.artisan_policy
         or option.artisan_journal
         or option.artisan_base
-        or os.environ.get("ARTISAN_ENV")
+        or "ARTISAN_ENV" in os.environ
     ):
         from pytest_artisan.activation import activate
 

@@ -15,12 +15,21 @@ from msgspec import Meta
 
 from pytest_artisan.gates.base import checked_out
 from pytest_artisan.gates.gate import Base, Gate, Project
-from pytest_artisan.gates.registry import GATES, SECURITY
+from pytest_artisan.gates.registry import GATES, PULL_REQUEST, SECURITY
 from pytest_artisan.gates.tables import Security, session_limit
 from pytest_artisan.git import commit_of
 from pytest_artisan.release.environments import Environment, chosen, environment_name, resolve
 from pytest_artisan.release.train.timetable import train_of
-from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml, unknown_key
+from pytest_artisan.settings import (
+    SettingsError,
+    Table,
+    artisan_table,
+    as_table,
+    check_finite,
+    convert,
+    read_toml,
+    unknown_key,
+)
 from pytest_artisan.verdict.decide import Expected, Purpose, Requirements
 from pytest_artisan.verdict.evidence import NoEvidence
 
@@ -69,6 +78,7 @@ class NamedPolicy(Table, frozen=True):
             yield f"required leaves out {', '.join(missing)}; no policy asks for less than {', '.join(FLOOR)}"
 
 
+_Limits = Mapping[str, Mapping[str, Any]]
 _KNOWN = {"hotfix": NamedPolicy(required=("unit", "static_analysis", "security", "smoke"))}
 
 
@@ -76,7 +86,8 @@ _KNOWN = {"hotfix": NamedPolicy(required=("unit", "static_analysis", "security",
 class Policy:
     """What a release must meet, resolved for one environment; `tables` has one for every known gate.
 
-    `name` is that of a table of `[tool.artisan.policies]`, empty for the main policy.
+    `name` is that of a table of `[tool.artisan.policies]`, empty for the main policy; `added` is what the file says of
+    gates that plugins add.
     """
 
     project: Project
@@ -85,6 +96,7 @@ class Policy:
     tables: Mapping[str, Table]
     configured: frozenset[str]
     environment: Environment
+    added: Mapping[str, Mapping[str, Any]]
     name: str = ""
 
     @property
@@ -102,11 +114,16 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON (RFC 8785) of all that this policy asks."""
+        """SHA-256 of the canonical JSON (RFC 8785) of all that this policy asks.
+
+        Of gates that plugins add it holds what the file says, not their defaults: a command, which loads no plugin, has to
+        come to the same.
+        """
         plain = {
             "policy": self.name,
             "core": msgspec.to_builtins(self.core),
-            "tables": {name: msgspec.to_builtins(table) for name, table in self.tables.items()},
+            "tables": {gate.name: msgspec.to_builtins(self.tables[gate.name]) for gate in GATES},
+            "added": msgspec.to_builtins(self.added),
             "environment": self.environment.env,
             "overridden": self.environment.overridden,
             "compared": self._compared_with,
@@ -156,7 +173,7 @@ class Policy:
                 return f"not required by the policy {self.name}".rstrip()
         elif gate.name not in self.configured and gate.name not in planned and (absent := gate.absent(self.project)):
             return absent
-        return None if gate.name in planned else gate.inapplicable(self.project)
+        return None if gate.name in planned else gate.inapplicable(self.project, self.tables[gate.name])
 
 
 def _unconfigured(gate: Gate) -> str:
@@ -175,31 +192,41 @@ def known_gates(added: Iterable[Gate]) -> dict[str, Gate]:
     return gates
 
 
-def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str | None = None, name: str = "") -> Policy:
+def load_policy(
+    root: Path, added_gates: Iterable[Gate] | None = (), environment: str | None = None, name: str = ""
+) -> Policy:
     """The policy of the project at `root`, of this name or else the main one.
 
+    `added_gates` is None for who loads no plugin, and wants no more than the digest: any name may be that of a gate then.
     Raises SettingsError with one line that names file and key.
     """
     path = root / "pyproject.toml"
     pyproject = read_toml(path) if path.exists() else {}
     where = "pyproject.toml [tool.artisan]"
     raw = artisan_table(pyproject, where)
-    gates = known_gates(added_gates)
-    for key in raw:
-        if key not in gates and key not in Core.__struct_fields__:
+    gates = known_gates(added_gates or ())
+    known = None if added_gates is None else gates
+    for key, value in raw.items():
+        if (
+            key not in gates
+            and key not in Core.__struct_fields__
+            and not (known is None and isinstance(value, Mapping))
+        ):
             raise unknown_key(key, [*gates, *Core.__struct_fields__], where)
-    core = convert({key: value for key, value in raw.items() if key not in gates}, Core, where)
+    core = convert({key: value for key, value in raw.items() if key in Core.__struct_fields__}, Core, where)
     if core.flags:
         from pytest_artisan.release.flags.definitions import declared  # and with it SQLite
 
         declared(core.flags, "pyproject.toml [tool.artisan.flags]")
     for field in ("required", "local_optional"):
-        check_gates(getattr(core, field) or (), gates, f"{where} {field}")
+        check_gates(getattr(core, field) or (), known, f"{where} {field}")
     resolved = chosen(environment_name(environment), core.environments, where)
     train_of(raw, where)
-    policies = {"": NamedPolicy(required=core.required or ()), **_named_policies(core, gates, where)}
+    policies = {"": NamedPolicy(required=core.required or ()), **_named_policies(core, known, where)}
     if name not in policies:
         raise SettingsError(f"--artisan-policy={name}: no such policy; known: {', '.join(filter(None, policies))}")
+    for other, table in core.environments.items():
+        check_gates(table.get("limits", {}), known, f"{where} environments.{other}.limits")
     # All of them: a wrong limit of prod is found in dev, and one of a hotfix before its hour comes.
     tables = {
         (other, key): _gate_tables(raw, gates, resolve(environment_name(other), core.environments, where), one.limits)
@@ -208,11 +235,13 @@ def load_policy(root: Path, added_gates: Iterable[Gate] = (), environment: str |
         if one.limits or key == name
     }[resolved.env, name]
     configured = frozenset({*raw, *resolved.table.limits} & gates.keys())
+    added = _added(raw, resolved, policies[name].limits)
     core = msgspec.structs.replace(core, policies={}, train={}, flags={}, required=policies[name].required or None)
-    return Policy(Project(root, pyproject, environment=resolved), gates, core, tables, configured, resolved, name)
+    project = Project(root, pyproject, environment=resolved, policy=name)
+    return Policy(project, gates, core, tables, configured, resolved, added, name)
 
 
-def _named_policies(core: Core, gates: Mapping[str, Gate], where: str) -> dict[str, NamedPolicy]:
+def _named_policies(core: Core, gates: Mapping[str, Gate] | None, where: str) -> dict[str, NamedPolicy]:
     """Those of the project, and those that need no configuration; raises SettingsError."""
     policies = dict(_KNOWN)
     for name, data in core.policies.items():
@@ -227,7 +256,8 @@ def _named_policies(core: Core, gates: Mapping[str, Gate], where: str) -> dict[s
 def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Policy:
     """The policy for a change of the commit `ref`, of which only what is new counts.
 
-    What the gate security asks, and that it is asked at all, is the commit's word, so that no change lets itself through.
+    What the gate security asks, and that it and pull_request are asked at all, is the commit's word, so that no change
+    lets itself through.
     Raises SettingsError.
     """
     root = policy.project.root
@@ -238,8 +268,10 @@ def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Poli
     except (NoEvidence, SettingsError) as error:
         raise SettingsError(f"--artisan-base={ref}: {error}") from None
     core, asked = policy.core, before.core.required
-    if core.required is not None and SECURITY not in core.required and (asked is None or SECURITY in asked):
-        core = msgspec.structs.replace(core, required=(*core.required, SECURITY))
+    kept = [gate for gate in (SECURITY, PULL_REQUEST) if (gate == SECURITY if asked is None else gate in asked)]
+    if core.required is not None:
+        missing = (gate for gate in kept if gate not in core.required)
+        core = msgspec.structs.replace(core, required=(*core.required, *missing))
     changed = policy.tables[SECURITY]
     assert isinstance(changed, Security)
     return replace(
@@ -251,23 +283,33 @@ def compared(policy: Policy, ref: str, added_gates: Iterable[Gate] = ()) -> Poli
 
 
 def _gate_tables(
-    raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment, named: Mapping[str, Mapping[str, Any]]
+    raw: Mapping[str, Any], gates: Mapping[str, Gate], environment: Environment, named: _Limits
 ) -> dict[str, Table]:
-    """The table of every gate, the environment's limits over it and a named policy's over those; raises SettingsError."""
-    limits = environment.table.limits
-    check_gates(limits, gates, f"pyproject.toml [tool.artisan] environments.{environment.env}.limits")
-    tables: dict[str, Table] = {}
-    for name, gate in gates.items():
-        where = f"pyproject.toml [tool.artisan.{name}]"
-        own = as_table(raw.get(name, {}), where)
-        tables[name] = convert({**own, **limits.get(name, {}), **named.get(name, {})}, gate.table, where)
-    return tables
+    """The table of every gate; raises SettingsError."""
+    return {
+        name: convert(_stated(name, raw, environment, named), gate.table, f"pyproject.toml [tool.artisan.{name}]")
+        for name, gate in gates.items()
+    }
 
 
-def check_gates(names: Iterable[str], gates: Mapping[str, Gate], where: str) -> None:
-    """Raises SettingsError for a name that is no gate."""
+def _added(raw: Mapping[str, Any], environment: Environment, named: _Limits) -> dict[str, dict[str, Any]]:
+    """What is said of gates that are not built in, where anything is; raises SettingsError."""
+    names = {*raw, *environment.table.limits, *named} - {*Core.__struct_fields__, *(gate.name for gate in GATES)}
+    told = {name: _stated(name, raw, environment, named) for name in sorted(names)}
+    check_finite(told, "pyproject.toml [tool.artisan]")
+    return {name: table for name, table in told.items() if table}
+
+
+def _stated(name: str, raw: Mapping[str, Any], environment: Environment, named: _Limits) -> dict[str, Any]:
+    """What the file says of a gate: its table, the environment's limits over it and a named policy's over those."""
+    own = as_table(raw.get(name, {}), f"pyproject.toml [tool.artisan.{name}]")
+    return {**own, **environment.table.limits.get(name, {}), **named.get(name, {})}
+
+
+def check_gates(names: Iterable[str], gates: Mapping[str, Gate] | None, where: str) -> None:
+    """Raises SettingsError for a name that is no gate; for none where the gates are not known."""
     for name in names:
-        if name not in gates:
+        if gates is not None and name not in gates:
             raise SettingsError(f"{where}: no gate {name!r}; known: {', '.join(gates)}")
 
 

@@ -92,7 +92,7 @@ def project_root(start: Path) -> Path:
 def convert(data: object, kind: type[AnyTable], where: str) -> AnyTable:
     """`data` as a `kind`; `where` names the file and table for the error. Raises SettingsError."""
     _check_keys(data, kind, where)
-    _check_finite(data, where)
+    check_finite(data, where)
     try:
         table = msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
@@ -134,18 +134,18 @@ def _structs(annotation: object) -> Iterator[type[msgspec.Struct]]:
         yield from _structs(argument)
 
 
-def _check_finite(data: object, where: str) -> None:
-    """TOML can write nan and inf; as a limit either would decide nothing."""
+def check_finite(data: object, where: str) -> None:
+    """TOML can write nan and inf; as a limit either would decide nothing. Raises SettingsError."""
     if isinstance(data, float) and not math.isfinite(data):
         raise SettingsError(f"{where}: {data} is no limit; give a finite number")
     if isinstance(data, int) and abs(data) >= 2**53:
         raise SettingsError(f"{where}: {data} is too large; canonical JSON, and so the digest, ends below 2**53")
     if isinstance(data, Mapping):
         for key, value in data.items():
-            _check_finite(value, f"{where} {key}")
+            check_finite(value, f"{where} {key}")
     elif isinstance(data, list):
         for value in data:
-            _check_finite(value, where)
+            check_finite(value, where)
 
 
 def _plain(text: str) -> str:

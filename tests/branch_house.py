@@ -28,6 +28,9 @@ TEMPLATE = "## Tests\n\n- [ ] All pass\n- [ ] `ruff` is *quiet*\n\n## More\n- [ 
 TICKED = "- [x] All pass\n- [X] `ruff` is *quiet*\n"
 
 
+Files = Mapping[str, str | bytes | None]
+
+
 class Repository:
     """A git repository that nobody's settings reach."""
 
@@ -41,7 +44,7 @@ class Repository:
         made.git("init", "-q", "-b", "main", "--template=")
         return made
 
-    def git(self, *arguments: str, hours: float = 0) -> str:
+    def git(self, *arguments: str, hours: float = 0, stdin: bytes = b"") -> str:
         """What git prints, `hours` before now."""
         date = f"{int((NOW - timedelta(hours=hours)).timestamp())} +0000"
         own = {
@@ -50,10 +53,28 @@ class Repository:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "PATH": "/usr/bin:/bin",
         }
-        done = subprocess.run([GIT, *SETTINGS, *arguments], cwd=self.path, env=own, check=True, capture_output=True)
+        command = [GIT, *SETTINGS, *arguments]
+        done = subprocess.run(command, cwd=self.path, env=own, check=True, capture_output=True, input=stdin)
         return done.stdout.decode().strip()
 
-    def commit(self, files: Mapping[str, str | bytes | None], hours: float = 0) -> None:
+    def changes(self, cases: Mapping[str, tuple[Files, Files]]) -> dict[str, Change]:
+        """A change of a base of its own for each case, of which both add to main what they hold; made at once."""
+        stream, refs = b"", [f"refs/heads/{number}-{side}" for number in range(len(cases)) for side in ("base", "head")]
+        for number, sides in enumerate(cases.values()):
+            for ref, before, files in zip(
+                refs[2 * number :], ("refs/heads/main", refs[2 * number]), sides, strict=False
+            ):
+                stream += f"commit {ref}\ncommitter a <a@example.org> 1 +0000\ndata 0\nfrom {before}\n".encode()
+                stream += b"".join(_imported(name, content) for name, content in files.items())
+        self.git("fast-import", "--quiet", stdin=stream)
+        ids = self.git("rev-parse", *refs).split()
+        return {case: self.plain(*sides) for case, *sides in zip(cases, ids[::2], ids[1::2], strict=True)}
+
+    def plain(self, base: str, head: str) -> Change:
+        """The change of a branch that left its base at the base's tip, without asking how it is found."""
+        return Change(self.path, Base(base, "main"), head, base, PullRequest(), PullRequest(), None, {}, NOW)
+
+    def commit(self, files: Files, hours: float = 0) -> None:
         for name, content in files.items():
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +82,8 @@ class Repository:
                 path.unlink()
             else:
                 path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        self.git("add", "-A")
+        if files:
+            self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", "a change", hours=hours)
 
     def id(self, ref: str = "HEAD") -> str:
@@ -73,14 +95,18 @@ class Repository:
     def change(self, environment: Mapping[str, str] | None = None, *, at: datetime = NOW, **own: Any) -> Change:
         return change_of(Project(self.path), PullRequest(**own), environment or {}, at)
 
-    def plain(self) -> Change:
-        """The change of a branch at main's tip, without asking how it is found."""
-        base, head = self.git("rev-parse", "main", "HEAD").split()
-        return Change(self.path, Base(base, "main"), head, base, PullRequest(), PullRequest(), None, {}, NOW)
-
     def copy(self, path: Path) -> Repository:
         shutil.copytree(self.path, path, symlinks=True)
         return Repository(path)
+
+
+def _imported(name: str, content: str | bytes | None) -> bytes:
+    """A file as `git fast-import` takes it, in the commit above."""
+    quoted = name.encode(errors="surrogateescape").replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    if content is None:
+        return b'D "%b"\n' % quoted
+    data = content if isinstance(content, bytes) else content.encode()
+    return b'M 100644 inline "%b"\ndata %d\n%b\n' % (quoted, len(data), data)
 
 
 def started_in(folder: Path) -> Repository:
@@ -127,6 +153,10 @@ class Hosted:
     def clone(self, *options: str) -> Repository:
         self.origin.git("clone", "-q", *options, f"file://{self.origin.path}", str(self.folder / "clone"))
         return Repository(self.folder / "clone")
+
+    def judged(self, body: object = TICKED) -> Change:
+        """The change of the checkout that has been made."""
+        return Repository(self.folder / "work").change(self.event(body))
 
     def event(self, body: object = TICKED) -> dict[str, str]:
         return event(self.folder, self.base, self.head, body)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from release_house import MINE, STATED
 
 from pytest_artisan.cli import main
 from pytest_artisan.policy import load_policy
@@ -20,7 +21,7 @@ from pytest_artisan.reports.machine import as_json
 from pytest_artisan.verdict.decide import Purpose, decide
 from pytest_artisan.verdict.evidence import Evidence, Plan
 
-POLICY = '[tool.artisan]\nrequired = ["unit"]\n'
+POLICY = f'[tool.artisan]\nrequired = ["unit", "mine"]\n{STATED}'
 BEGUN, FIXED, ELSEWHERE, BOTH = (f"x = {x}\n\n\n\n\ny = {y}\n" for x, y in ((1, 1), (2, 1), (1, 3), (2, 3)))
 NOW = datetime(2026, 11, 24, 19, 30, 59, tzinfo=UTC)
 Artisan = Callable[..., tuple[int, str]]
@@ -57,15 +58,23 @@ class Repository:
     def state(self) -> tuple[str, ...]:
         """All that a command which failed must not have changed."""
         refs, status = self.git("for-each-ref", "--format=%(refname) %(objectname)"), self.git("status", "-sb")
-        return refs, status, (self.path / "app.py").read_text(encoding="utf-8")
+        files = sorted(path for path in self.path.iterdir() if path.is_file())
+        return refs, status, *(f"{path.name}: {path.read_text(encoding='utf-8')}" for path in files)
 
     def on_record(self) -> list[str]:
         return [f"{e.action}: {e.subject}: {e.why}" for e in record.read(self.path)]
 
 
+def hook(repository: Repository, name: str, text: str) -> None:
+    folder = repository.path / ("hooks" if repository.path.suffix == ".git" else ".git/hooks")
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
 def judged(repository: Repository, **changes: Any) -> Path:
     """A verdict on HEAD, by the policy hotfix as it is here: GO, but for what is changed."""
-    asked = load_policy(repository.path, (), "prod", "hotfix").requirements(Purpose.RELEASE, (), (), ())
+    asked = load_policy(repository.path, [MINE], "prod", "hotfix").requirements(Purpose.RELEASE, (), (), ())
     plan = Plan({name: (f"{name}.py::test_it",) for name in asked.required})
     passed = frozenset(nodeid for nodeids in plan.gates.values() for nodeid in nodeids)
     asked = replace(asked, commit=repository.git("rev-parse", "HEAD"))

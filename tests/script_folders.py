@@ -44,8 +44,13 @@ def downgrade():
 """
 
 
-def project_of(root: Path, revisions: Sequence[tuple[str, str]], models: str = "", env: str = ENV) -> Path:
-    """A project whose revisions, "1" and so on, have these bodies of `upgrade` and `downgrade`."""
+def project_of(
+    root: Path, revisions: Sequence[tuple[str, str]], models: str = "", env: str = ENV, *, in_a_line: bool = True
+) -> Path:
+    """A project whose revisions, "1" and so on, have these bodies of `upgrade` and `downgrade`.
+
+    Where they are not in a line, all others come after the first.
+    """
     (root / "migrations" / "versions").mkdir(parents=True, exist_ok=True)
     (root / "alembic.ini").write_text(
         "[alembic]\nscript_location = migrations\npath_separator = os\n", encoding="utf-8"
@@ -54,7 +59,7 @@ def project_of(root: Path, revisions: Sequence[tuple[str, str]], models: str = "
     head = "import sqlalchemy as sa\nMETADATA = sa.MetaData()\n"
     (root / "models.py").write_text(head + textwrap.dedent(models), encoding="utf-8")
     for number, (up, back) in enumerate(revisions, 1):
-        down = str(number - 1) if number > 1 else None
+        down = None if number == 1 else str(number - 1) if in_a_line else "1"
         bodies = {"up": _body(up), "back": _body(back)}
         text = _REVISION.format(revision=str(number), down=down, **bodies)
         (root / "migrations" / "versions" / f"r{number:02}.py").write_text(text, encoding="utf-8")

@@ -86,6 +86,7 @@ PROVED: dict[str, tuple[Verdict, list[str], list[str]]] = {
     "no unit tests": (decided(gates=("ensemble",)), [DECISION], []),
     "a lost worker": (decided(faults=((Fault.WORKER_LOST, "gw1 died"),)), [], []),
     "a partial run": (decided(purpose=Purpose.MERGE, partial=("unit",)), [], []),
+    "no commit": (decided(commit=""), [], []),
     "files that are not committed": (decided(commit=f"{COMMIT}+changed"), [], []),
 }
 
@@ -119,6 +120,7 @@ def test_the_lists_are_those_of_the_release_strategy() -> None:
 FORGED: dict[str, Callable[[Document], Document]] = {
     "another answer": lambda d: replace(d, answer="GO!"),
     "go with a reason": lambda d: replace(d, verdict=replace(d.verdict, go=True), answer="GO"),
+    "go over a gate that is not": lambda d: replace(d, verdict=replace(d.verdict, go=True, reasons=()), answer="GO"),
     "no reason": lambda d: replace(d, verdict=replace(d.verdict, reasons=())),
     "a gate that is GO with a reason": lambda d: replace(
         d, verdict=replace(d.verdict, gates=tuple(replace(gate, state=type(gate.state).GO) for gate in d.verdict.gates))

@@ -37,7 +37,7 @@ def test_the_short_names_are_a_projects_own(project: Project) -> None:
     assert not (project.path / "written").exists()
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", "1"])
 @pytest.mark.parametrize("way", ["option", "variable"])
 def test_stg_withholds_writes_and_says_so(
     project: Project, monkeypatch: pytest.MonkeyPatch, way: str, workers: str
@@ -97,12 +97,19 @@ def _measuring(value: float, interval: str = "") -> str:
     return f"def test_one(gate): gate.measure('p95', {value}, unit='ms', at_most=2500, n=300{interval})\n"
 
 
+# What was recorded of a suite already.
+_RECORDED: dict[str, str] = {}
+
+
 def _record(project: Project, monkeypatch: pytest.MonkeyPatch, suite: str) -> None:
     monkeypatch.chdir(project.path)
     project.tests(suite)
-    assert project.run("--artisan-env=stg").last_line == "GO"
-    assert main(["baseline", "save", "verdict.json"]) == 0
-    assert Path(".artisan/baseline-stg.json").is_file()
+    baseline = Path(".artisan/baseline-stg.json")
+    if suite not in _RECORDED:
+        assert project.run("--artisan-env=stg").last_line == "GO"
+        assert main(["baseline", "save", "verdict.json"]) == 0
+        _RECORDED[suite] = baseline.read_text(encoding="utf-8")
+    project.write(str(baseline), _RECORDED[suite])
 
 
 @pytest.mark.parametrize(

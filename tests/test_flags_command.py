@@ -25,7 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARTISAN_ENV", raising=False)
     (tmp_path / "pyproject.toml").write_text(
-        "[tool.artisan.flags]\nnew-checkout = { default = false, about = 'the checkout of the spring' }\n", "utf-8"
+        '[tool.artisan.flags]\nnew-checkout = { default = false, about = "the checkout \\u001b of the spring" }\n',
+        "utf-8",
     )
     return tmp_path
 
@@ -57,8 +58,10 @@ def test_a_change_is_shown_before_it_is_written_and_stays_on_the_record(
     assert len(typed(capsys, "history")[1].splitlines()) == 3
     assert typed(capsys, "history --env dev")[1] == "nobody has changed a flag in dev\n"
     out = typed(capsys, "list")[1]
-    assert len(out.splitlines()) == 8
-    assert "new-checkout             on for 5 %     the checkout of the spring\n" in out
+    assert out.startswith(f"prod: {folder / '.artisan/flags-prod.db'}\n")
+    assert len(out.splitlines()) == 9
+    assert typed(capsys, "list --env stg")[1].startswith(f"stg: {folder / '.artisan/flags-stg.db'} (no change yet)\n")
+    assert "new-checkout             on for 5 %     the checkout   of the spring\n" in out
 
 
 def test_what_is_shown_is_not_yet_written(

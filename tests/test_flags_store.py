@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_artisan.release.flags import FeatureFlagManager, is_enabled
+from pytest_artisan.release.flags import FeatureFlagManager, default_manager, is_enabled
 from pytest_artisan.release.flags.manager import FRESH_S
 from pytest_artisan.release.flags.states import State
 from pytest_artisan.release.flags.store import Change, Store
@@ -102,21 +102,21 @@ def counting(root: Path, times: int, who: str) -> subprocess.Popen[str]:
 
 
 def test_no_change_is_lost_among_processes(tmp_path: Path) -> None:
-    processes = [counting(tmp_path, 25, str(number)) for number in range(4)]
+    processes = [counting(tmp_path, 25, str(number)) for number in range(3)]
     for process in processes:
         process.communicate(timeout=60)
-    assert [process.returncode for process in processes] == [0] * 4
+    assert [process.returncode for process in processes] == [0] * 3
     changes = manager_in(tmp_path).store.history()
-    assert len(changes) == 100
-    assert replayed(changes) == {"new_moga_optimizer": State(False, 100)}
-    assert {str(who): 25 for who in range(4)} == {who: sum(c.who == who for c in changes) for who in "0123"}
+    assert len(changes) == 75
+    assert replayed(changes) == {"new_moga_optimizer": State(False, 75)}
+    assert {str(who): 25 for who in range(3)} == {who: sum(c.who == who for c in changes) for who in "012"}
     left = list(tmp_path.glob(".artisan/.flags*"))
     assert not left, "nothing is left of the race for the first change"
 
 
 def test_a_killed_writer_loses_at_most_the_change_that_it_was_at(tmp_path: Path) -> None:
     recorded = 0
-    for acknowledged in (1, 4, 9):
+    for acknowledged in (1, 6):
         process = counting(tmp_path, 10_000, "the victim")
         assert process.stdout is not None
         told = [process.stdout.readline() for _ in range(acknowledged)]
@@ -165,8 +165,9 @@ def test_an_interrupted_change_is_none(tmp_path: Path) -> None:
 def test_the_record_is_never_changed_nor_cut(tmp_path: Path) -> None:
     manager = manager_in(tmp_path)
     manager.disable_flag("cache_enabled", **BY)
+    replacing = "REPLACE INTO changes SELECT number, flag, at, 'another', why, 1, 0, 1, 0 FROM changes"
     with closing(sqlite3.connect(manager.store.path)) as connection:
-        for statement in ("UPDATE changes SET why = 'x'", "DELETE FROM changes"):
+        for statement in ("UPDATE changes SET why = 'x'", "DELETE FROM changes", replacing):
             with pytest.raises(sqlite3.IntegrityError, match="the record is never"):
                 connection.execute(statement)
 
@@ -343,19 +344,42 @@ def test_no_user_is_never_a_coin(tmp_path: Path) -> None:
         assert {manager.is_enabled(flag, user) for user in (None, "", "alice")} == {not default}
 
 
+@pytest.fixture
+def nobody_asked() -> Iterator[None]:
+    default_manager.cache_clear()
+    yield
+    default_manager.cache_clear()
+
+
+@pytest.mark.usefixtures("nobody_asked")
 def test_by_the_function_of_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     FeatureFlagManager("stg").disable_flag("cache_enabled", **BY)
+    monkeypatch.setenv("ARTISAN_ENV", "qa")
+    with pytest.raises(SettingsError, match="no such environment; known: dev, stg, prod"):
+        is_enabled("cache_enabled")
     monkeypatch.delenv("ARTISAN_ENV", raising=False)
     assert is_enabled("cache_enabled")
     manager = FeatureFlagManager()
     manager.disable_flag("cache_enabled", **BY)
     assert not is_enabled("cache_enabled"), "at once, where it was changed here"
-    manager.enable_flag("cache_enabled", **BY)
-    monkeypatch.setenv("ARTISAN_ENV", "stg")
-    assert not is_enabled("cache_enabled", user_id="alice")
     with pytest.raises(SettingsError, match="no key 'cash_enabled'; the nearest is 'cache_enabled'"):
         is_enabled("cash_enabled")
-    monkeypatch.setenv("ARTISAN_ENV", "qa")
-    with pytest.raises(SettingsError, match="no such environment; known: dev, stg, prod"):
-        is_enabled("cache_enabled")
+    manager.enable_flag("cache_enabled", **BY)
+    default_manager.cache_clear()
+    monkeypatch.setenv("ARTISAN_ENV", "stg")
+    assert not FeatureFlagManager().is_enabled("cache_enabled")
+    assert not is_enabled("cache_enabled", user_id="alice")
+
+
+@pytest.mark.usefixtures("nobody_asked")
+def test_an_application_that_goes_elsewhere_keeps_its_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a daemon goes to the root folder, where nobody has changed any flag."""
+    monkeypatch.delenv("ARTISAN_ENV", raising=False)
+    for name in ("its-own", "elsewhere"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "its-own")
+    FeatureFlagManager().disable_flag("cache_enabled", **BY)
+    for place in ("its-own", "elsewhere"):
+        monkeypatch.chdir(tmp_path / place)
+        assert not is_enabled("cache_enabled")

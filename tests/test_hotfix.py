@@ -8,7 +8,7 @@ from typing import Any
 
 import hotfix_repository
 import pytest
-from hotfix_repository import BOTH, FINISH, FIXED, NOW, POLICY, SMALLER, VERSION, Artisan, Repository, judged
+from hotfix_repository import BOTH, FINISH, FIXED, NOW, POLICY, SMALLER, VERSION, Artisan, Repository, hook, judged
 
 from pytest_artisan.release import record
 
@@ -56,6 +56,19 @@ def take_the_folder(repository: Repository) -> None:
     repository.git("branch", "hotfix")
 
 
+def ignore_what_main_has(repository: Repository) -> None:
+    repository.git("switch", "-q", "-c", "feature/other")
+    repository.on_main({"kept.log": "theirs\n"})
+    (repository.path / ".git/info").mkdir()
+    (repository.path / ".git/info/exclude").write_text("*.log\n")
+    (repository.path / "kept.log").write_text("mine\n")
+
+
+def hook_a_failure(repository: Repository) -> None:
+    """After a checkout that is done, which git then says has failed."""
+    hook(repository, "post-checkout", "echo closed >&2; exit 1")
+
+
 def lock_the_record(repository: Repository) -> None:
     (repository.path / ".artisan/record.jsonl").mkdir(parents=True)
 
@@ -68,8 +81,10 @@ REFUSED = [
     (change, "a", "differs from the last commit: changed app.py"),
     (leave, "a", "differs from the last commit: untracked left.py"),
     (rename_main, "a", "git knows no commit 'refs/heads/main'"),
-    (take_the_name, "a", "the branch hotfix/a exists already"),
-    (take_the_folder, "a", "git switch --quiet failed: fatal: cannot lock ref"),
+    (take_the_name, "a", "a branch named 'hotfix/a' already exists"),
+    (take_the_folder, "a", "git branch --no-track failed: fatal: cannot lock ref"),
+    (ignore_what_main_has, "a", "untracked working tree files would be overwritten by checkout:  kept.log"),
+    (hook_a_failure, "a", "git switch --quiet failed: closed"),
     (lock_the_record, "a", "record.jsonl: "),
     (nothing, "", "'hotfix/' is no name for it"),
     (nothing, "--_", "'hotfix/--_' is no name"),
@@ -113,7 +128,7 @@ def test_a_hotfix_is_tagged_and_merged_and_the_files_stay(mended: Repository, ar
     status, told = artisan(*FINISH)
 
     assert status == 0, told
-    assert f"artisan deploy blue-green prod {VERSION}" in told
+    assert f"artisan train open prod --hotfix {VERSION}" in told
     assert mended.git("rev-parse", f"{VERSION}^{{commit}}") == head
     assert mended.git("log", "-1", "--format=%P|%s|%b|%an|%cd", "--date=unix", "main") == (
         f"{before} {head}|Merge branch 'hotfix/login-loop' as {VERSION}|Logs in again\n|Ada|{NOW.timestamp():.0f}"

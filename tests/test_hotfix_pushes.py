@@ -13,7 +13,7 @@ from pathlib import Path
 
 import hotfix_repository
 import pytest
-from hotfix_repository import FINISH, NOW, SMALLER, VERSION, Artisan, Repository
+from hotfix_repository import FINISH, NOW, SMALLER, VERSION, Artisan, Repository, hook
 from sound_project import SECURITY, make_sound
 
 from conftest import Project
@@ -64,13 +64,6 @@ def keep_a_commit_back(mended: Repository, origin: Repository) -> None:
 
 def lose_the_remote(mended: Repository, origin: Repository) -> None:
     mended.git("remote", "set-url", "origin", "../nowhere.git")
-
-
-def hook(repository: Repository, name: str, text: str) -> None:
-    folder = repository.path / ("hooks" if repository.path.suffix == ".git" else ".git/hooks")
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-    (folder / name).chmod(0o755)
 
 
 @pytest.mark.parametrize(

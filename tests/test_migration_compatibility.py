@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from forked import forked  # noqa: F401
 from postgres import VARIABLE, on_server  # noqa: F401
 from script_folders import project_of
 
@@ -22,6 +23,9 @@ from pytest_artisan.verdict.judge import State
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
+
+pytestmark = pytest.mark.usefixtures("forked")
+
 CREATE = (
     """
     op.create_table("dna", sa.Column("id", sa.Integer, primary_key=True),
@@ -37,6 +41,8 @@ sa.Table("dna", METADATA, sa.Column("id", sa.Integer, primary_key=True),
 sa.Table("notes", METADATA, sa.Column("id", sa.String(9), primary_key=True),
     sa.Column("dna", sa.ForeignKey("dna.id"), nullable=False, unique=True))
 """
+# The rows of before are made to fit, as a good revision would.
+FIT = "op.execute(\"UPDATE t SET kind = 'x'\")"
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -98,6 +104,43 @@ def test_what_is_only_added_harms_no_old_release(tmp_path: Path) -> None:
     [count] = evidence.measurements
     # Two inserts, a select, an update and a delete of each table.
     assert (count.name, count.value) == ("operations of v1.0.0's models on sqlite", 10)
+
+
+@pytest.mark.parametrize(
+    ("up", "told"),
+    [
+        ("table.create_check_constraint('known', \"kind IN ('x', 'y')\")", "insert of t fails: IntegrityError: CHECK"),
+        (
+            "op.execute('CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE t SET price = round(price, 2); END')",
+            "price was written as Decimal('1000.0625'), and is read as Decimal('1000.06",
+        ),
+        (
+            "op.execute('CREATE TRIGGER g BEFORE UPDATE ON t BEGIN SELECT raise(ignore); END')",
+            "kind was written as 'kind-2",
+        ),
+        ("op.execute('CREATE TRIGGER g BEFORE DELETE ON t BEGIN SELECT raise(ignore); END')", "the row is still there"),
+        ("pass", ""),
+    ],
+    ids=["check", "type", "update", "delete", "nothing"],
+)
+def test_what_is_written_has_to_be_there_and_be_what_the_old_release_writes(tmp_path: Path, up: str, told: str) -> None:
+    """Not what the new checks would take; while what was checked before is kept to."""
+    columns = "sa.Column('id', sa.Integer, primary_key=True), sa.Column('kind', sa.String(9), nullable=False), "
+    columns += "sa.Column('price', sa.Numeric(8, 4)), sa.Column('stars', sa.Integer)"
+    create = (f"op.create_table('t', {columns}, sa.CheckConstraint('stars BETWEEN 1 AND 5'))", "pass")
+    old = project_of(tmp_path / "old", [create], f"sa.Table('t', METADATA, {columns})")
+    change = f"{FIT}\nwith op.batch_alter_table('t') as table:\n    {up}"
+    new = project_of(tmp_path / "new", [create, (change, "pass")], f"sa.Table('t', METADATA, {columns})")
+    evidence = between(Project(new), Migrations(), old, "v1", NOW)
+    assert (state_of(evidence) is State.GO) == (told == "")
+    assert told in "\n".join(finding.message for finding in evidence.findings)
+
+
+def test_an_old_release_with_its_migrations_elsewhere_is_not_passed_over(tmp_path: Path) -> None:
+    root = project_of(released(tmp_path), [CREATE, ("op.rename_table('dna', 'rna')", "pass")], MODELS)
+    (root / "alembic.ini").rename(root / "moved.ini")
+    evidence = compatibility(Project(root), Migrations(config="moved.ini"), NOW)
+    assert "models of v1.0.0: insert of dna fails" in evidence.findings[0].message
 
 
 def test_without_a_release_this_trees_own_models_are_tried_and_that_is_said(tmp_path: Path) -> None:

@@ -87,31 +87,33 @@ def test_a_revision_that_can_not_be_imported_is_told_by_its_file(text: str, told
 
 
 @pytest.mark.parametrize(
-    ("text", "timeout_s", "told"),
+    ("text", "told"),
     [
-        ("import os\nos._exit(0)", 60, "ended the process"),
-        ("import time\ntime.sleep(60)", 1, "the process that reads the revisions did not end within 1 s"),
+        ("import os\nos._exit(0)", "ended the process"),
         (
             "sa = __import__('sqlalchemy')\nsa.create_engine('sqlite:///own.db').connect()",
-            60,
             "r01.py can not be imported: CanNotReadError: it asks for a database of its own",
         ),
     ],
 )
-def test_no_revision_takes_the_session_with_it(text: str, timeout_s: float, told: str, tmp_path: Path) -> None:
+def test_no_revision_takes_the_session_with_it(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(NoEvidence, match=told):
-        read(Project(importing(tmp_path, text)), Migrations(timeout_s=timeout_s))
+        read(Project(importing(tmp_path, text)), Migrations())
 
 
-def test_another_process_reads_the_same_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_another_process_reads_the_same_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever a revision prints."""
-    root = importing(tmp_path, "import os\nprint('x' * 99999)\nos.write(1, b'{}')")
+    root = importing(tmp_path, "import os, beside\nprint('x' * 99999)\nos.write(1, b'{}')")
+    (root / "beside.py").write_text("", encoding="utf-8")
     (root / "json.py").write_text("raise SystemExit('not the one of the library')", encoding="utf-8")
     before = sorted(root.rglob("*"))
 
     directory = read(Project(root), Migrations())
 
     assert sorted(root.rglob("*")) == before
+    monkeypatch.syspath_prepend(root)
     assert directory == read_in_place(root)
 
 
@@ -133,6 +135,39 @@ def test_a_configuration_that_can_not_be_read_is_told_without_its_passwords(
         read_in_place(tmp_path)
 
     assert "secret" not in str(caught.value)
+
+
+def test_revisions_of_another_tree_are_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as those of the package that is installed here."""
+    other, root = project_of(tmp_path / "other", [("", "")]), tmp_path / "root"
+    monkeypatch.syspath_prepend(other)
+    root.mkdir()
+    for place, told in (
+        ("migrations:", f"its revisions, in {other / 'migrations/versions'}, are not of this tree"),
+        (str(other / "migrations"), "are not of this tree"),
+    ):
+        (root / "alembic.ini").write_text(f"[alembic]\nscript_location = {place}\n", encoding="utf-8")
+        with pytest.raises(CanNotReadError, match=re.escape(told)):
+            read_in_place(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("raise SystemExit('it is this one')", "it is this one"),
+        ("import time\ntime.sleep(60)", "the process that reads the revisions did not end within 0.3 s"),
+    ],
+)
+def test_the_process_that_reads_has_the_package_that_started_it(
+    text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "at work" / "pytest_artisan"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(revisions, "_PACKAGE", str(package.parent))
+
+    with pytest.raises(NoEvidence, match=told):
+        read(Project(project_of(tmp_path / "root", [("", "")])), Migrations(timeout_s=0.3))
 
 
 def test_a_configuration_that_is_not_there_is_no_evidence(tmp_path: Path) -> None:

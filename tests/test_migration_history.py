@@ -42,14 +42,19 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "read", read)
 
 
-def commit(root: Path, *bodies: str) -> str:
+def commit(root: Path, *bodies: str, at: datetime = FIRST) -> None:
     """The revisions of these bodies, committed."""
     project_of(root, [(body, "") for body in bodies])
+    committed(root, at)
+
+
+def committed(root: Path, at: datetime = FIRST) -> None:
     if not (root / ".git").exists():
         git(root, "init", "-q", "-b", "main", "--template=")
     git(root, "add", "--all")
-    git(root, "commit", "-q", "--allow-empty", "-m", "revisions")
-    return git(root, "rev-parse", "HEAD")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_COMMITTER_DATE", at.isoformat())
+        git(root, "commit", "-q", "--allow-empty", "-m", "revisions")
 
 
 def release(root: Path, version: str, at: datetime) -> None:
@@ -84,6 +89,14 @@ def root(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "root"))
 
 
+@pytest.fixture(scope="module")
+def dropping(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a third revision, which drops that column; nobody changes it."""
+    folder = Path(shutil.copytree(made, tmp_path_factory.mktemp("dropping") / "root"))
+    commit(folder, MAKE, RETIRE, DROP)
+    return folder
+
+
 DUE = SECOND + timedelta(days=14)
 
 
@@ -97,11 +110,9 @@ DUE = SECOND + timedelta(days=14)
     ],
 )
 def test_a_column_is_dropped_two_weeks_after_the_release_that_made_it_nullable(
-    now: datetime, days: int, expected: list[str], root: Path
+    now: datetime, days: int, expected: list[str], dropping: Path
 ) -> None:
-    commit(root, MAKE, RETIRE, DROP)
-
-    found = judged(root, now, drop_days=days)
+    found = judged(dropping, now, drop_days=days)
 
     assert blocking(found) == expected
     assert state_of(found) is (State.NO_GO if expected else State.GO)
@@ -119,6 +130,15 @@ def test_nothing_is_dropped_in_the_release_that_makes_it_nullable(tmp_path: Path
     [finding] = [finding for finding in judged(tmp_path).findings if finding.blocks]
 
     assert "nullable by revision 2, which no release has yet" in finding.message
+
+
+def test_no_release_counts_from_before_its_commit(tmp_path: Path) -> None:
+    commit(tmp_path, MAKE, RETIRE, at=SECOND)
+    release(tmp_path, "v1.0.0", FIRST)
+    commit(tmp_path, MAKE, RETIRE, DROP, at=SECOND)
+
+    assert blocking(judged(tmp_path, DUE)) == []
+    assert blocking(judged(tmp_path, DUE - timedelta(seconds=1))) == ["drop-column"]
 
 
 def test_it_counts_from_the_first_of_several_releases(root: Path) -> None:
@@ -141,19 +161,28 @@ def test_a_release_of_another_branch_is_one_as_well(root: Path) -> None:
     assert {m.name: m.value for m in found.measurements} == {"unsafe operations": 0, "new revisions": 1}
 
 
-def test_without_a_new_revision_there_is_nothing_to_say(root: Path) -> None:
-    found = judged(root)
+def test_without_a_new_revision_there_is_nothing_to_say(made: Path) -> None:
+    found = judged(made)
 
     assert state_of(found) is State.GO
     assert {m.name: m.value for m in found.measurements} == {"unsafe operations": 0, "new revisions": 0}
 
 
-def test_a_tag_that_only_looks_like_a_release_lets_nothing_through(tmp_path: Path) -> None:
-    commit(tmp_path, MAKE, DROP)
-    assert blocking(judged(tmp_path)) == []  # of a table that nobody has
+@pytest.mark.parametrize("name", ["v9.9.9", "2.1", "on-production"])
+def test_a_tag_that_is_no_release_lets_nothing_through(name: str, root: Path) -> None:
+    git(root, "tag", "-d", "v1.0.0", "v1.1.0")
+    commit(root, MAKE, DROP)
+    assert blocking(judged(root)) == []  # of a table that nobody has
 
-    git(tmp_path, "tag", "v9.9.9")
-    assert blocking(judged(tmp_path)) == ["drop-column"]
+    git(root, "tag", name)
+    assert blocking(judged(root)) == ["drop-column"]
+
+
+def test_a_tag_that_was_moved_is_no_release(root: Path) -> None:
+    commit(root, MAKE, RETIRE, DROP)
+    git(root, "update-ref", "refs/tags/v1.1.0", git(root, "rev-parse", "HEAD"))
+
+    assert blocking(judged(root)) == ["drop-column"]
 
 
 @pytest.mark.parametrize(
@@ -179,11 +208,19 @@ def test_a_released_revision_may_move_and_may_not_go(root: Path) -> None:
     versions.joinpath("a_better_name.py").unlink()
     assert blocking(judged(root)) == ["missing-revision"]
 
+    # Not by another name of its folder either.
+    moved(root, "db")
+    assert blocking(judged(root)) == ["missing-revision"]
+
+
+def moved(root: Path, to: str) -> None:
+    (root / "migrations").rename(root / to)
+    ini = root / "alembic.ini"
+    ini.write_text(ini.read_text(encoding="utf-8").replace("migrations", to), encoding="utf-8")
+
 
 def test_a_folder_that_was_called_otherwise_has_the_same_revisions(root: Path) -> None:
-    (root / "migrations").rename(root / "db")
-    ini = root / "alembic.ini"
-    ini.write_text(ini.read_text(encoding="utf-8").replace("migrations", "db"), encoding="utf-8")
+    moved(root, "db")
 
     assert {m.name: m.value for m in judged(root).measurements}["new revisions"] == 0
 
@@ -191,22 +228,25 @@ def test_a_folder_that_was_called_otherwise_has_the_same_revisions(root: Path) -
 def test_a_project_may_be_a_folder_of_its_repository(tmp_path: Path) -> None:
     root = tmp_path / "프로젝트"
     project_of(root, [(MAKE, "")])
-    git(tmp_path, "init", "-q", "-b", "main", "--template=")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "commit", "-q", "-m", "x")
+    committed(tmp_path)
     release(tmp_path, "v1.0.0", FIRST)
     project_of(root, [(MAKE, ""), (DROP, "")])
 
     assert blocking(judged(root)) == ["drop-column"]
 
 
-def test_a_shallow_clone_does_not_know(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    clone = tmp_path_factory.mktemp("clone") / "it"
-    commit(root, MAKE, RETIRE, DROP)
-    git(root, "clone", "-q", "--depth=1", root.as_uri(), str(clone))
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--depth=1", "a shallow clone does not know its releases"),
+        ("--no-tags", "a clone without tags does not know its releases"),
+    ],
+)
+def test_a_clone_without_its_tags_does_not_know(option: str, told: str, dropping: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", option, dropping.as_uri(), "it")
 
-    with pytest.raises(NoEvidence, match="a shallow clone does not know its releases"):
-        judged(clone)
+    with pytest.raises(NoEvidence, match=told):
+        judged(tmp_path / "it")
 
 
 def test_outside_of_a_repository_nobody_knows(tmp_path: Path) -> None:
@@ -225,9 +265,7 @@ def test_outside_of_a_repository_nobody_knows(tmp_path: Path) -> None:
 )
 def test_a_release_that_can_not_be_read_is_no_evidence(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "r.py").write_text(text, encoding="utf-8")
-    git(tmp_path, "init", "-q", "-b", "main", "--template=")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "commit", "-q", "-m", "x")
+    committed(tmp_path)
     release(tmp_path, "v1.0.0", FIRST)
 
     with pytest.raises(NoEvidence, match=f"r.py of [0-9a-f]{{12}}:? ?.*{told}"):
@@ -277,12 +315,11 @@ WAIVERS: Sequence[tuple[str, list[str], list[str]]] = [
 
 @pytest.mark.parametrize(("text", "blocks", "told"), WAIVERS)
 def test_a_waiver_holds_for_its_rule_and_revision_and_for_a_while(
-    text: str, blocks: list[str], told: list[str], root: Path
+    text: str, blocks: list[str], told: list[str], dropping: Path, tmp_path: Path
 ) -> None:
-    commit(root, MAKE, RETIRE, DROP)
-    (root / "waivers.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "waivers.toml").write_text(text, encoding="utf-8")
 
-    found = judged(root, waivers="waivers.toml", drop_days=90)
+    found = judged(dropping, waivers=str(tmp_path / "waivers.toml"), drop_days=90)
 
     assert blocking(found) == blocks
     assert [finding.rule for finding in found.findings if not finding.blocks] == told
@@ -303,11 +340,11 @@ def test_a_waiver_holds_for_its_rule_and_revision_and_for_a_while(
         ("[[waiver", "waivers.toml: "),
     ],
 )
-def test_waivers_that_can_not_be_read_are_refused_in_one_line(text: str, told: str, root: Path) -> None:
-    (root / "waivers.toml").write_text(text, encoding="utf-8")
+def test_waivers_that_can_not_be_read_are_refused_in_one_line(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "waivers.toml").write_text(text, encoding="utf-8")
 
     with pytest.raises(SettingsError) as caught:
-        judged(root, waivers="waivers.toml")
+        judged(tmp_path, waivers="waivers.toml")
 
     assert told in str(caught.value)
     assert str(caught.value).isprintable()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from forked import forked  # noqa: F401
 from postgres import VARIABLE, on_server  # noqa: F401
 from script_folders import project_of
 
@@ -26,7 +27,7 @@ with op.get_bind().engine.connect() as other:
     {ADD}
 """
 
-pytestmark = pytest.mark.usefixtures("on_server")
+pytestmark = pytest.mark.usefixtures("on_server", "forked")
 
 
 def under_load(root: Path, up: str, stall_ms: float = 500) -> CheckEvidence:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from script_folders import project_of, read_in_place
 
 from pytest_artisan.gates.migrating.judging import Fault, faults_of, widens
 from pytest_artisan.gates.migrating.rules import RULES
-from pytest_artisan.gates.migrating.statements import is_volatile, steps_of_statement
-from pytest_artisan.gates.migrating.steps import Fact, Kind
+from pytest_artisan.gates.migrating.steps import Directory
 
 # A table that a release has: that of each revision under test.
 RELEASED = """
@@ -28,6 +28,10 @@ def faults(root: Path, *bodies: str, released: int = 1, dialect: str = "postgres
     """Of revisions after the first `released` ones."""
     directory = read_in_place(project_of(root, [(body, "") for body in bodies]), dialect)
     assert not directory.problems
+    return judged(directory, released)
+
+
+def judged(directory: Directory, released: int = 1) -> list[Fault]:
     new = [revision.id for revision in directory.revisions[released:]]
     return faults_of(directory, new, new, lambda revision: NOBODY_MAY_DROP if revision == "2" else None)
 
@@ -36,7 +40,42 @@ def blocking(found: list[Fault]) -> set[str]:
     return {fault.rule for fault in found if RULES[fault.rule].blocks}
 
 
+Judge = Callable[[str], list[Fault]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """What a body of the tables below does wrong after the released one; all of them are read at once."""
+    bodies = [*(body for body, _ in BROKEN), *SAFE, *(body for body, _ in WARNED)]
+    root = project_of(tmp_path_factory.mktemp("all"), [(body, "") for body in (RELEASED, *bodies)], in_a_line=False)
+    revisions = {int(revision.id): revision for revision in read_in_place(root, "postgresql").revisions}
+    assert len(revisions) == len(bodies) + 1
+
+    def judge(body: str) -> list[Fault]:
+        own = revisions[bodies.index(body) + 2]
+        found = judged(Directory((revisions[1], own), dialect="postgresql"))
+        assert all(fault.path == own.path == f"migrations/versions/r{int(own.id):02}.py" for fault in found)
+        return found
+
+    return judge
+
+
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
+_BATCH = """with op.get_context().autocommit_block():
+    op.execute("UPDATE t SET a = b WHERE ...")"""
+LONG = (
+    "id BETWEEN -99999 AND 1",
+    "id > 1 AND id <= 10002",
+    "id NOT BETWEEN 1 AND 9",
+    "b BETWEEN 1 AND 9",
+    "b IN (SELECT b FROM t LIMIT 9)",
+    "id IN (SELECT id FROM t LIMIT 10001)",
+)
+SHORT = (
+    "id BETWEEN 1 AND 5000 AND a IS NULL",
+    "id >= 5000 AND id < 15000 AND a IS NULL",
+    "id IN (SELECT id FROM t WHERE a IS NULL LIMIT 5000)",
+)
 # What one revision does, and the rules it breaks on PostgreSQL, without the warnings.
 BROKEN = [
     ('op.drop_column("t", "b")', {"drop-column"}),
@@ -112,19 +151,37 @@ BROKEN = [
     ("op.get_context().connection.execute('DROP TABLE t')", {"unread"}),
     ('from sqlalchemy.orm import Session\nSession(op.get_bind()).execute(sa.text("DROP TABLE t"))', {"unread"}),
     ("from alembic import context\ncontext.is_offline_mode()", {"unread"}),
+    ('op.add_column("t", sa.Column("c", sa.Integer, sa.CheckConstraint("c > 0")))', {"check-without-not-valid"}),
+    *((_BATCH.replace("...", where), {"long-write"}) for where in LONG),
+    ('op.create_table("t", sa.Column("b", sa.Integer))\nop.drop_column("t", "b")', {"drop-column"}),
+    ('op.add_column("t", sa.Column("b", sa.Integer))\nop.drop_column("t", "b")', {"drop-column"}),
+    ('import os\nif os.environ.get("PRODUCTION"): op.drop_table("t")', {"unread"}),
+    ('import os\nos.environ.get("PRODUCTION") and op.drop_table("t")', {"unread"}),
+    ('import time\nfor _ in range(int(time.time() > 1e11)):\n    op.drop_table("t")', {"unread"}),
+    ('if isinstance(op.get_bind(), sa.Connection):\n    op.drop_table("t")', {"unread"}),
+    ('if op.get_context().opts.get("as_sql") is False:\n    op.drop_table("t")', {"unread"}),
+    ('try:\n    int("x")\n    op.drop_table("t")\nexcept ValueError:\n    pass', {"unread"}),
+    ('if op.get_bind().dialect.name == "mysql":\n    op.drop_table("t")', {"unread"}),
+    ("import subprocess\nsubprocess.run(['true'])", {"unread"}),
+    ("import os\nos.system('true')", {"unread"}),
+    ("import sqlite3\nsqlite3.connect(':memory:')", {"unread"}),
+    ("sa.create_engine('sqlite://').connect()", {"unread"}),
+    ('import threading\nthread = threading.Thread(target=lambda: op.drop_table("t"))\nthread.start()\nthread.join()',
+     {"drop-table"}),
+    ("sa.Enum('a', name='mood').drop(op.get_bind(), checkfirst=True)", {"drop-object"}),
+    ("sa.Table('t', sa.MetaData(), sa.Column('c', sa.Text)).create(op.get_bind(), checkfirst=True)", {"unread"}),
     ("raise SystemExit(0)", {"unread"}),
     ("import no_such_module", {"unread"}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "expected"), BROKEN)
-def test_what_a_revision_must_not_do_is_told_with_a_recipe(body: str, expected: set[str], tmp_path: Path) -> None:
-    found = faults(tmp_path, RELEASED, body)
+def test_what_a_revision_must_not_do_is_told_with_a_recipe(body: str, expected: set[str], alone: Judge) -> None:
+    found = alone(body)
 
     assert blocking(found) == expected
     for fault in found:
         assert RULES[fault.rule].recipe in fault.message
-        assert fault.path == "migrations/versions/r02.py"
         assert 9 <= fault.line <= 12
 
 
@@ -154,24 +211,27 @@ SAFE = [
     f'{AUTOCOMMIT}op.drop_index("i", "t", postgresql_concurrently=True)',
     'op.execute("ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX j")',
     "op.execute(\"ALTER TYPE mood ADD VALUE 'c'\")",
-    "with op.get_context().autocommit_block():\n"
-    '    op.execute("UPDATE t SET a = b WHERE id IN (SELECT id FROM t WHERE a IS NULL LIMIT 5000)")',
-    "with op.get_context().autocommit_block():\n"
-    '    op.execute("UPDATE t SET a = b WHERE id BETWEEN 1 AND 5000 AND a IS NULL")',
     'op.bulk_insert(sa.table("t", sa.column("b")), [{"b": 1}])',
     'op.create_table_comment("t", "x")',
     'op.create_table("u", sa.Column("c", sa.Integer))\nop.create_index("j", "u", ["c"])\n'
     'op.alter_column("u", "c", nullable=False)\nop.drop_column("u", "c")\nop.drop_table("u")',
     'u = op.create_table("u", sa.Column("c", sa.Integer))\nop.bulk_insert(u, [{"c": 1}])\nop.execute(u.update().values(c=2))',
     'op.add_column("t", sa.Column("c", sa.Integer))\nop.alter_column("t", "c", new_column_name="d")\nop.drop_column("t", "d")',
+    *(_BATCH.replace("...", where) for where in SHORT),
+    "op.execute('CREATE FUNCTION f() RETURNS trigger AS $$ BEGIN NEW.c := NEW.b; RETURN NEW; END; $$ LANGUAGE plpgsql')\n"
+    'op.execute("CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()")',
+    "mood = sa.Enum('a', name='mood')\nmood.create(op.get_bind(), checkfirst=True)\n"
+    'op.add_column("t", sa.Column("c", mood))',
     'if op.get_bind().dialect.name == "sqlite":\n    op.drop_table("t")',
+    "def add(name, type_=None):\n    if type_ is None and not name:\n        raise ValueError(f'{name.upper()}')\n"
+    '    op.add_column("t", sa.Column(name, type_ or sa.Text))\nadd("c")\nlambda: op.drop_table("t")',
     "",
 ]
 
 
 @pytest.mark.parametrize("body", SAFE)
-def test_the_recipes_are_themselves_safe(body: str, tmp_path: Path) -> None:
-    assert blocking(faults(tmp_path, RELEASED, body)) == set()
+def test_the_recipes_are_themselves_safe(body: str, alone: Judge) -> None:
+    assert blocking(alone(body)) == set()
 
 
 WARNED = [
@@ -187,8 +247,8 @@ WARNED = [
 
 
 @pytest.mark.parametrize(("body", "expected"), WARNED)
-def test_what_is_only_unwise_is_a_warning(body: str, expected: set[str], tmp_path: Path) -> None:
-    found = faults(tmp_path, RELEASED, body)
+def test_what_is_only_unwise_is_a_warning(body: str, expected: set[str], alone: Judge) -> None:
+    found = alone(body)
 
     assert {fault.rule for fault in found} == expected
     assert not blocking(found)
@@ -251,6 +311,24 @@ def test_an_operation_of_one_s_own_is_what_it_does(tmp_path: Path) -> None:
     assert blocking(faults(tmp_path / "2", RELEASED, own.format("pass"))) == {"unread"}
 
 
+def test_what_a_helper_would_do_elsewhere_is_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of other files of the project only operations count."""
+    monkeypatch.syspath_prepend(tmp_path)
+    tmp_path.joinpath("a_helper.py").write_text(
+        "def go(op, really=False):\n    if really:\n        print('so')\n        op.drop_table('t')\n", encoding="utf-8"
+    )
+
+    [fault] = faults(tmp_path, RELEASED, "import a_helper\na_helper.go(op)")
+
+    assert "a_helper.py line 4: a call there is not made here, and may be elsewhere" in fault.message
+
+
+def test_what_a_revision_does_to_alembic_hides_no_other_one(tmp_path: Path) -> None:
+    found = faults(tmp_path, RELEASED, "op.drop_table = print", 'op.drop_table("t")')
+
+    assert [(fault.revision, fault.rule) for fault in found if RULES[fault.rule].blocks] == [("3", "drop-table")]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -274,52 +352,6 @@ def test_which_changes_of_type_write_nothing_again(old: str, new: str, expected:
 @given(st.integers(1, 100), st.integers(1, 100))
 def test_a_varchar_may_grow_and_never_shrink(old: int, new: int) -> None:
     assert widens(f"VARCHAR({old})", f"VARCHAR({new})") == (old <= new)
-
-
-@given(st.text(max_size=40))
-@settings(max_examples=60, deadline=None)
-def test_any_text_is_read_or_unread_and_never_an_error(text: str) -> None:
-    for step in steps_of_statement(text, "postgresql"):
-        assert isinstance(step.kind, Kind)
-
-
-_WORDS = (
-    "ALTER TABLE t",
-    "ADD COLUMN c int",
-    "DROP COLUMN c",
-    "CASCADE",
-    "NOT VALID",
-    ";",
-    "--",
-    "$$",
-    "'",
-    "UPDATE t SET a=1",
-)
-
-
-@given(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
-def test_no_mixture_hides_a_dropped_table(words: list[str]) -> None:
-    """Ahead of anything that ends it, the statement is seen, or the whole is unread."""
-    kinds = {step.kind for step in steps_of_statement(f"DROP TABLE x; {' '.join(words)}", "postgresql")}
-
-    assert kinds & {Kind.DROP_TABLE, Kind.UNREAD}
-
-
-@pytest.mark.parametrize(
-    ("default", "expected"),
-    [("0", False), ("'x'::text", False), ("now()", False), ("CURRENT_DATE", False), ("ARRAY[1]::int[]", False),
-     ("clock_timestamp()", True), ("nextval('s')", True), ("uuid_generate_v4()", True), ("lower('A')", True), ("((", True)],
-)  # fmt: skip
-def test_which_defaults_differ_from_row_to_row(default: str, expected: bool) -> None:
-    assert is_volatile(default) is expected
-
-
-def test_names_are_folded_as_postgresql_does() -> None:
-    [step] = steps_of_statement('ALTER TABLE S."Big" ADD CONSTRAINT K CHECK (A > 0) NOT VALID', "postgresql")
-
-    assert (step.table, step.name, step.facts) == ("s.Big", "k", frozenset({Fact.NOT_VALID}))
-    assert steps_of_statement('DROP TABLE "a.b"', "postgresql")[0].table != ""
 
 
 def test_steps_of_a_loop_stand_at_their_line(tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
+from forked import forked  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from postgres import VARIABLE, on_server, shared  # noqa: F401
 from script_folders import ENV, project_of
 
+from pytest_artisan import tools
 from pytest_artisan.gates.gate import CheckEvidence, Project, state_of
-from pytest_artisan.gates.migrating import running
+from pytest_artisan.gates.migrating import running, runs
 from pytest_artisan.gates.migrating.databases import PREFIX, fresh_postgresql
 from pytest_artisan.gates.migrating.inside.shape import differences
 from pytest_artisan.gates.migrating.inside.values import value_of
@@ -26,6 +28,9 @@ from pytest_artisan.verdict.judge import State
 
 ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
+
+pytestmark = pytest.mark.usefixtures("forked")
+
 CREATE = (
     """
     op.create_table("dna", sa.Column("id", sa.Integer, primary_key=True),
@@ -112,15 +117,17 @@ def test_a_sound_project_is_go_and_pytest_alembic_agrees(
 def test_what_models_and_migrations_disagree_about_is_told_in_words_and_pytest_alembic_agrees(
     tmp_path: Path, by_pytest_alembic: Callable[[], set[str]]
 ) -> None:
-    models = 'sa.Table("dna", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text),'
-    root = project_of(tmp_path, [CREATE], f'{models} sa.Column("new", sa.Integer))')
+    models = """sa.Table("dna", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text),
+        sa.Column("new", sa.Integer), sa.Column("state", sa.String(9), nullable=False, server_default="on"))"""
+    create = CREATE[0].replace('name="states")', 'name="states"), server_default="off"')
+    root = project_of(tmp_path, [(create, CREATE[1])], models)
     evidence = running.models(Project(root), Migrations(), NOW)
     assert {finding.message for finding in evidence.findings} == {
         "only the migrations have the table notes (on sqlite)",
         "only the models have the column dna.new (on sqlite)",
-        "only the migrations have the column dna.state (on sqlite)",
         "dna.name: type is VARCHAR(40) by the migrations, TEXT by the models (on sqlite)",
         "dna.name: nullable is False by the migrations, True by the models (on sqlite)",
+        "dna.state: default is 'off' by the migrations, on by the models (on sqlite)",
     }
     assert by_pytest_alembic() == {"test_model_definitions_match_ddl"}
 
@@ -166,7 +173,11 @@ def failing_tests() -> set[str]:
     ],
     ids=["elsewhere", "models", "exit", "hang", "revision"],
 )
-def test_what_is_no_answer_is_no_evidence(tmp_path: Path, env: str, revision: tuple[str, str], told: str) -> None:
+def test_what_is_no_answer_is_no_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: str, revision: tuple[str, str], told: str
+) -> None:
+    if "within" in told:
+        monkeypatch.setattr(runs, "tools", tools)
     project = project_of(tmp_path, [revision], env=env)
     check = running.models if "=None" in env else running.round_trip
     with pytest.raises(NoEvidence, match=told):
@@ -196,18 +207,20 @@ def test_a_dual_write_has_to_fill_both_columns_from_its_input(tmp_path: Path) ->
         )
         for name in names
     ]
+    declared.append(DualWriteTable(table="dna", old="state", new="title", write="shop:constant"))
     declared.append(DualWriteTable(table="dna", old="name", new="nope", write="shop:both"))
     evidence = running.dual_write(Project(project), Migrations(dual_write=tuple(declared)), NOW)
     told = [finding.message for finding in evidence.findings]
-    assert [text.split()[1].removeprefix("shop:") for text in told] == [*names[1:], "both"]
+    assert [text.split()[1].removeprefix("shop:") for text in told] == [*names[1:], "constant", "both"]
     for text, cause in zip(
         told,
         (
             "do not say the same",
             "new column stays empty",
-            "the same for different",
+            "title is the same for different",
             "writes no row",
             "it fails",
+            "state is the same for different",
             "not both",
         ),
         strict=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from release_house import MINE
 from sound_project import SECURITY, make_sound
 
 from conftest import Project
@@ -149,6 +150,37 @@ def test_security_is_asked_as_the_base_asked_under_that_name(load: Load, tmp_pat
         compared(load(NIGHTLY.replace("nightly", "new"), "new"), "main")
 
 
+ADDED = [
+    "",
+    'required = ["unit", "mine"]',
+    "[tool.artisan.mine]\nrate = 2",
+    "[tool.artisan.environments.dev.limits.mine]\nrate = 3",
+    f"[tool.artisan.policies.nightly]\n{NAMED[:-1]}, 'mine']\nlimits.mine.rate = 4",
+]
+
+
+def test_a_command_that_knows_no_plugin_comes_to_the_digest_of_a_session(tmp_path: Path) -> None:
+    path, seen = tmp_path / "pyproject.toml", set[str]()
+    for text in ADDED:
+        path.write_text(f"[tool.artisan]\n{text}", encoding="utf-8")
+        name = "nightly" if "nightly" in text else ""
+        digest = load_policy(tmp_path, [MINE], "dev", name).digest
+        assert load_policy(tmp_path, None, "dev", name).digest == digest
+        seen.add(digest)
+    assert len(seen) == len(ADDED), "what the file says of a plugin's gate counts"
+
+
+@pytest.mark.parametrize("value", ["nan", "1e999", str(2**60)])
+def test_what_no_digest_can_hold_is_refused_of_any_gate(value: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f"[tool.artisan.mine]\nrate = [{value}]\nday = 2026-11-24", encoding="utf-8"
+    )
+    with pytest.raises(SettingsError, match=r"pyproject.toml \[tool.artisan\] mine rate: "):
+        load_policy(tmp_path, None)
+    (tmp_path / "pyproject.toml").write_text("[tool.artisan.mine]\nday = 2026-11-24", encoding="utf-8")
+    assert load_policy(tmp_path, None).digest
+
+
 @pytest.fixture
 def named(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project that meets its named policy, and of the main one not even the tests."""
@@ -159,7 +191,7 @@ def named(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "workers"])
 def test_a_session_judges_by_the_named_policy_and_says_so(options: tuple[str, ...], named: Project) -> None:
     run = named.run("--artisan-policy=nightly", "--artisan-purpose=release", *options)
 

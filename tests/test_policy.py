@@ -206,6 +206,9 @@ URLS = [
     ("ftp://ann:hunter22@host/", "must not hold credentials", ("ann", "hunter22")),
     ("ann:hunter22@host", "must not hold credentials", ("ann", "hunter22")),
     ("http://ann:hunter22@", "must not hold credentials", ("ann", "hunter22")),
+    ("http://a b", "is no http or https address", ()),
+    ("http://host/?key=hunter22", "must not hold a query", ("hunter22",)),
+    ("http://host/#hunter22", "must not hold a query", ("hunter22",)),
 ]
 
 
@@ -237,7 +240,9 @@ def test_an_environment_has_its_own_limits(load: Load) -> None:
 @pytest.mark.parametrize(
     ("option", "variable", "told"),
     [
-        ("prd", "", "--artisan-env=prd: no such environment; known: dev, stg, prod"),
+        ("prd", "dev", "environment=prd: no such environment; known: dev, stg, prod"),
+        ("", "dev", "environment=: no such environment; known: dev, stg, prod"),
+        (None, "", "ARTISAN_ENV=: no such environment; known: dev, stg, prod"),
         (None, "live", "ARTISAN_ENV=live: no such environment; known: dev, stg, prod"),
         (None, "a\nb", "ARTISAN_ENV=a b"),
     ],

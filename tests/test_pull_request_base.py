@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,12 +14,12 @@ from branch_house import NOW, TEMPLATE, Hosted, Repository, event, started_in, t
 
 from conftest import Project as Sessions
 from pytest_artisan.gates import gate
-from pytest_artisan.gates.changing.change import change_of, why_absent, why_inapplicable
+from pytest_artisan.gates.changing.change import change_of, why_inapplicable
 from pytest_artisan.gates.changing.evidence import age_of, boxes_of, name_of, size_of
 from pytest_artisan.gates.gate import Project, state_of
 from pytest_artisan.gates.pull_request import GATE
 from pytest_artisan.gates.tables import PullRequest, Security
-from pytest_artisan.policy import load_policy
+from pytest_artisan.policy import compared, load_policy
 from pytest_artisan.verdict.decide import Purpose
 from pytest_artisan.verdict.evidence import NoEvidence
 from pytest_artisan.verdict.judge import State
@@ -49,15 +50,23 @@ def served(started: Repository, tmp_path_factory: pytest.TempPathFactory) -> Rep
     return made
 
 
+@pytest.fixture(scope="module")
+def work(served: Repository, tmp_path_factory: pytest.TempPathFactory) -> Hosted:
+    """One whose checkout in `folder` is for reading alone."""
+    made = Hosted(served, tmp_path_factory.mktemp("work"))
+    made.checkout()
+    return made
+
+
 @pytest.fixture
 def hosted(served: Repository, tmp_path: Path) -> Hosted:
     return Hosted(served, tmp_path)
 
 
-def test_the_merge_that_actions_check_out_is_judged_as_its_branch(hosted: Hosted) -> None:
-    change = hosted.checkout().change(hosted.event())
+def test_the_merge_that_actions_check_out_is_judged_as_its_branch(work: Hosted) -> None:
+    change = work.judged()
 
-    assert (change.head, change.base.commit, change.base.name) == (hosted.head, hosted.base, "main")
+    assert (change.head, change.base.commit, change.base.name) == (work.head, work.base, "main")
     assert size_of(change).measurements[0].value == 7
     assert age_of(change).measurements[0].value == 3
     for judged in (size_of, age_of, name_of, boxes_of):
@@ -114,17 +123,25 @@ def test_a_shallow_clone_that_shows_an_older_meeting_alone_is_no_evidence(reposi
 
 
 @pytest.mark.parametrize(
-    "options", [("--depth=1",), ("--depth=1", "--no-single-branch"), ("--single-branch",)], ids=" ".join
+    ("options", "base"),
+    [
+        (("--depth=1",), "main"),
+        (("--depth=1", "--no-single-branch"), "main"),
+        (("--depth=1", "--no-single-branch"), None),
+        (("--single-branch",), "main"),
+    ],
 )
-def test_a_clone_of_a_branch_says_what_to_fetch_and_that_helps(options: tuple[str, ...], hosted: Hosted) -> None:
+def test_a_clone_of_a_branch_says_what_to_fetch_and_that_helps(
+    options: tuple[str, ...], base: str | None, hosted: Hosted
+) -> None:
     work = hosted.clone("--branch", "feature/search", *options)
     with pytest.raises(NoEvidence, match="git fetch") as error:
-        work.change(base="main")
+        work.change(base=base)
 
     command = re.search(r"git (fetch .*) \(", str(error.value))
     assert command is not None, error.value
     work.git(*command[1].split())
-    assert size_of(work.change(base="main")).measurements[0].value == 7
+    assert size_of(work.change(base=base)).measurements[0].value == 7
 
 
 EVENTS: dict[str, Callable[[Path], object]] = {
@@ -140,9 +157,9 @@ EVENTS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("case", EVENTS)
 def test_an_event_that_can_not_be_read_is_no_evidence(
-    case: str, hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work, variables = hosted.checkout(), hosted.event()
+    variables = event(tmp_path, "0" * 40, "1" * 40)
     EVENTS[case](Path(variables["GITHUB_EVENT_PATH"]))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -150,12 +167,13 @@ def test_an_event_that_can_not_be_read_is_no_evidence(
     for check in GATE.checks:
         assert check.wanted(PullRequest()), check.name
         with pytest.raises(NoEvidence, match="GITHUB_EVENT_PATH"):
-            check.run(Project(work.path), PullRequest())
+            check.run(Project(tmp_path), PullRequest())
+    assert GATE.absent(Project(tmp_path)) is None
 
 
 @pytest.mark.parametrize("body", [None, "", TEMPLATE, "- [x] nothing"])
-def test_boxes_that_nobody_ticked_are_named_with_their_place(body: str | None, hosted: Hosted) -> None:
-    evidence = boxes_of(hosted.checkout().change(hosted.event(body)))
+def test_boxes_that_nobody_ticked_are_named_with_their_place(body: str | None, work: Hosted) -> None:
+    evidence = boxes_of(work.judged(body))
 
     assert state_of(evidence) is State.NO_GO
     assert (evidence.measurements[0].value, evidence.measurements[0].n) == (2, 2)
@@ -224,12 +242,17 @@ def test_github_names_the_base_before_the_table_does(hosted: Hosted) -> None:
 
 @pytest.mark.parametrize(
     ("own", "message"),
-    [(None, "no main or master here: name the branch"), ("trunk", "no branch 'trunk' here: git fetch origin")],
+    [
+        (None, "no main or master here: fetch it .* or name the branch"),
+        ("trunk", "no branch 'trunk' here: git fetch origin"),
+    ],
 )
 def test_a_base_that_is_not_there_is_no_evidence(own: str | None, message: str, repository: Repository) -> None:
     repository.git("branch", "-m", "other")
     with pytest.raises(NoEvidence, match=message):
         repository.change(base=own)
+    with pytest.raises(NoEvidence, match=r"git fetch origin '\+refs/heads/\$\(x\):"):
+        repository.change({"GITHUB_BASE_REF": "$(x)"})
 
 
 def test_histories_that_never_met_are_no_evidence(repository: Repository) -> None:
@@ -239,13 +262,9 @@ def test_histories_that_never_met_are_no_evidence(repository: Repository) -> Non
         repository.change()
 
 
-def test_outside_of_git_the_gate_is_absent_and_no_evidence_where_it_is_asked(tmp_path: Path) -> None:
-    assert why_absent(Project(tmp_path)) == "no git repository"
+def test_outside_of_git_there_is_no_evidence(tmp_path: Path) -> None:
     with pytest.raises(NoEvidence, match="not a git repository"):
         change_of(Project(tmp_path), PullRequest(), {}, NOW)
-
-    made = Repository.new(tmp_path / "new")
-    assert why_absent(Project(made.path)) == "nothing is committed yet"
 
 
 # What the policy makes of it
@@ -253,7 +272,7 @@ def test_outside_of_git_the_gate_is_absent_and_no_evidence_where_it_is_asked(tmp
 REQUIRED = '[tool.artisan]\nrequired = ["unit", "pull_request"]\n'
 
 
-@pytest.mark.parametrize("policy", [REQUIRED, "[tool.artisan]\n", "[tool.artisan.pull_request]\nchanged_lines = 9\n"])
+@pytest.mark.parametrize("policy", [REQUIRED, "[tool.artisan.pull_request]\nchanged_lines = 9\n"])
 def test_on_the_trunk_the_gate_is_left_out_whatever_the_policy_asks(
     policy: str, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,15 +291,58 @@ def test_on_the_trunk_the_gate_is_left_out_whatever_the_policy_asks(
     assert on_trunk.runs_checks(GATE, ())
 
 
-def test_no_pull_request_takes_itself_for_the_trunk(hosted: Hosted) -> None:
-    work = Project(hosted.checkout().path)
-    work_at_main = hosted.origin.path
-    assert why_inapplicable(Project(work_at_main), {}) is not None
-    assert why_inapplicable(Project(work_at_main), hosted.event()) is None
-    assert why_inapplicable(Project(work_at_main), {"GITHUB_HEAD_REF": "main"}) is None
-    assert why_inapplicable(Project(work_at_main), {"GITHUB_EVENT_NAME": "pull_request"}) is None
-    assert why_inapplicable(work, {}) is None
-    assert "merge queue" in str(why_inapplicable(work, {"GITHUB_EVENT_NAME": "merge_group"}))
+def test_no_pull_request_takes_itself_for_the_trunk(work: Hosted) -> None:
+    here, at_main = Project(work.folder / "work"), Project(work.origin.path)
+    assert why_inapplicable(at_main, PullRequest(), {}) is not None
+    assert why_inapplicable(at_main, PullRequest(), work.event()) is None
+    assert why_inapplicable(at_main, PullRequest(), {"GITHUB_HEAD_REF": "main"}) is None
+    assert why_inapplicable(at_main, PullRequest(), {"GITHUB_EVENT_NAME": "pull_request"}) is None
+    assert why_inapplicable(here, PullRequest(), {}) is None
+
+
+def test_in_a_merge_queue_nothing_is_judged_twice_and_a_name_of_an_event_makes_none(work: Hosted) -> None:
+    here, path = Project(work.folder / "work"), work.folder / "queue.json"
+    variables = {"GITHUB_EVENT_NAME": "merge_group", "GITHUB_EVENT_PATH": str(path)}
+    for written, queued in (
+        ({}, False),
+        ({"head_sha": work.head}, False),
+        ({"head_sha": Repository(here.root).id()}, True),
+    ):
+        path.write_text(json.dumps({"merge_group": written} if written else {}))
+        assert ("merge queue" in str(why_inapplicable(here, PullRequest(), variables))) is queued
+    path.unlink()
+    assert why_inapplicable(here, PullRequest(), variables) is None
+
+
+def test_a_project_that_says_nothing_of_the_gate_has_it_in_a_pull_request_alone(
+    work: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", {"PATH": "/usr/bin:/bin"})
+    policy = load_policy(work.folder / "work")
+    left_out = policy.requirements(Purpose.LOCAL, (), (), ()).left_out
+    assert left_out["pull_request"] == "not configured, and no pull request of GitHub Actions"
+
+    monkeypatch.setattr("os.environ", {"PATH": "/usr/bin:/bin", **work.event()})
+    assert "pull_request" in policy.requirements(Purpose.MERGE, (), (), ()).required
+    assert policy.runs_checks(GATE, ())
+
+
+def test_the_limits_of_a_named_policy_are_those_of_the_base_too(repository: Repository) -> None:
+    table = '[tool.artisan.policies.strict]\nrequired = ["unit", "security", "smoke"]\nlimits.pull_request.changed_lines = 10\n'
+    repository.commit({"pyproject.toml": table}, hours=24)
+    repository.branch()
+    repository.commit({"pyproject.toml": table.replace("10", "999"), "b": text(20)})
+    for name, lines in (("strict", 10), ("", 400)):
+        policy = load_policy(repository.path, name=name)
+        change = change_of(policy.project, policy.tables["pull_request"], {}, NOW)  # type: ignore[arg-type]
+        assert change.limits.changed_lines == lines
+
+
+def test_a_comparison_with_a_base_asks_for_the_gate_where_the_base_does(repository: Repository) -> None:
+    repository.commit({"pyproject.toml": REQUIRED}, hours=24)
+    repository.branch()
+    repository.commit({"pyproject.toml": '[tool.artisan]\nrequired = ["unit"]\n'})
+    assert compared(load_policy(repository.path), "main").core.required == ("unit", "pull_request")
 
 
 @pytest.mark.parametrize("check", GATE.checks, ids=lambda check: check.name)
@@ -307,4 +369,4 @@ def test_a_session_of_a_branch_says_what_it_found(project: Sessions) -> None:
     assert run.status == 1
     assert "changed lines 401 >= 400" in run.told
     assert "the branch 'wip' is not one of feature/" in run.told
-    assert "warning pull_request: uv.lock:1: git left out: left out: 3 lines in 1 file (uv.lock)" in run.out
+    assert "warning pull_request: uv.lock:1: git left out: 3 lines in 1 file (uv.lock)" in run.out

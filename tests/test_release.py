@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from release_house import Shop, git, make_place, open_shop
+import release_house
+from release_house import Shop, git
 
-from pytest_artisan.verdict.decide import Purpose, Verdict
+from pytest_artisan.verdict.decide import Purpose
 
+# The fixtures of both modules.
+place, shop = release_house.place, release_house.shop
 MODEL = "model-20261124-"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
-    folder = tmp_path_factory.mktemp("place")
-    return folder, make_place(folder)
-
-
-@pytest.fixture
-def shop(
-    place: tuple[Path, Verdict],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Shop:
-    monkeypatch.delenv("ARTISAN_ENV", raising=False)
-    made = open_shop(place[0], tmp_path, place[1], capsys)
-    monkeypatch.chdir(made.path)
-    return made
 
 
 def test_a_release_is_a_tag_that_holds_all_of_its_record(shop: Shop) -> None:
@@ -93,9 +73,9 @@ VERDICTS: list[tuple[dict[str, Any], str]] = [
     ({"no_evidence": ("security",)}, "the verdict is GO (local; no evidence: security)"),
     ({"purpose": Purpose.LOCAL}, "the verdict is for a local run"),
     ({"purpose": Purpose.MERGE}, "the verdict is for a merge run"),
-    ({"commit": ""}, "the verdict is of commit unknown, and HEAD is "),
     ({"commit": "0" * 40}, f"the verdict is of commit {'0' * 40}"),
     ({"policy": "hotfix"}, "the verdict is by the policy hotfix, not by the policy main"),
+    ({"gates": ()}, "the verdict proves nothing: it contradicts itself"),
     ({"policy_digest": "f" * 64}, "the verdict is by a policy of digest sha256:ffffffffffff, and that of dev is"),
 ]
 
@@ -115,9 +95,28 @@ def test_no_release_without_a_go_for_this_commit(shop: Shop, changes: dict[str, 
     assert "override: the shop is on fire" in shop.artisan("list")[1]
 
 
+def test_a_variable_that_the_session_did_not_have_is_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTISAN_BASE_URL", "http://elsewhere.test")
+    status, _, err = shop.tag("v1.0.0")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "here; pyproject.toml or a variable ARTISAN_... is not as it was in that session" in err
+
+
 def test_a_verdict_of_a_changed_tree_is_of_no_commit(shop: Shop) -> None:
+    shop.judge(commit="")
+    said = shop.tag("v1.0.0")[2]
+    assert "it is about no commit\nrefused: the verdict is of commit unknown, and HEAD is " in said
     shop.judge(commit=f"{shop.verdict.commit}+changed")
-    assert "+changed, and HEAD is" in shop.tag("v1.0.0")[2]
+    said = shop.tag("v1.0.0")[2]
+    assert "it is about files that are not committed\n" in said
+    assert "+changed, and HEAD is" in said
+    assert shop.tag("v1.0.0", "--override", "a\nb")[2].startswith("artisan: Override: holds the character '\\n'")
+    assert shop.tags() == {}
+
+
+def test_an_override_that_nothing_needs_is_on_no_record(shop: Shop) -> None:
+    assert shop.tag("v1.0.0", "--override", "always given")[0] == 0
+    assert "override" not in shop.artisan("show", "v1.0.0")[1]
 
 
 def _overlook(shop: Shop) -> None:
@@ -198,7 +197,6 @@ def test_all_that_speaks_against_a_release_is_told_at_once(shop: Shop) -> None:
         (["v1.0.0", "--notes", " "], 2, "artisan: the notes: empty, or begins"),
         (["v1.0.0", "--notes", "x\x1b[2J"], 2, "artisan: the notes: holds the character '\\x1b'"),
         (["v1.0.0", "--notes", "x\n verdict-digest : sha256:0"], 2, "a line begins with verdict-digest:"),
-        (["v1.0.0", "--override", "a\nb"], 2, "artisan: Override: holds the character '\\n'"),
         (["v1.0.0", "--verdict", "none.json"], 2, "artisan: none.json: No such file or directory"),
         (["v1.0.0", "--verdict", "pyproject.toml"], 2, "artisan: pyproject.toml: no JSON report: "),
         (["v1.0.0", "--push=nowhere"], 1, "refused: git ls-remote failed: fatal: 'nowhere'"),
@@ -215,13 +213,8 @@ def test_bad_input_is_one_line_and_makes_nothing(shop: Shop, arguments: list[str
     assert shop.tags() == shop.tags(shop.remote) == {}
 
 
-def exclude(shop: Shop, patterns: str) -> None:
-    (shop.path / ".git" / "info").mkdir(exist_ok=True)
-    (shop.path / ".git" / "info" / "exclude").write_text(f"{patterns}\n", encoding="utf-8")
-
-
 def test_a_release_has_a_model_or_says_why_not(shop: Shop) -> None:
-    exclude(shop, "/model/")
+    shop.exclude("/model/")
     assert shop.tag("v1.0.0", model=False)[::2] == (
         1,
         "refused: it needs either a folder of checkpoints or the reason why it has no model\n",
@@ -267,6 +260,9 @@ def test_of_a_model_of_many_files_the_digest_is_kept(shop: Shop, monkeypatch: py
 
 def test_a_model_that_is_another_is_told_file_by_file(shop: Shop) -> None:
     shop.tag("v1.0.0")
+    told = "GO (the record alone; --checkpoint-dir compares the model)\n"
+    assert shop.artisan("verify", "v1.0.0") == (0, told, "")
+    assert shop.artisan("verify", "v1.0.0", "--checkpoint-dir", "model") == (0, "GO\n", "")
     model = shop.path / "model"
     (model / "w.bin").write_bytes(b"WEIGHTS")
     (model / "new").touch()
@@ -281,102 +277,3 @@ def test_a_model_that_is_another_is_told_file_by_file(shop: Shop) -> None:
     }
     (model / "link").symlink_to("w.bin")
     assert "link: is a link" in shop.artisan("verify", "v1.0.0", "--checkpoint-dir", "model")[2]
-
-
-# -- a push that fails leaves nothing behind
-
-
-def hook(shop: Shop, name: str, script: str) -> None:
-    path = shop.remote / "hooks" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(0o755)
-
-
-def test_a_remote_that_refuses_leaves_nothing_behind(shop: Shop) -> None:
-    hook(shop, "pre-receive", "echo the shop is closed; exit 1")
-    status, out, err = shop.tag("v1.0.0", "--push")
-    assert (status, out) == (2, "")
-    [line] = err.splitlines()
-    assert "the shop is closed" in line
-    assert shop.tags() == shop.tags(shop.remote) == {}
-    hook(shop, "pre-receive", "exit 0")
-    assert shop.tag("v1.0.0", "--push")[0] == 0
-
-
-def test_a_tag_that_the_remote_alone_has_is_not_made_again(shop: Shop) -> None:
-    shop.tag("v1.0.0", "--push")
-    git(shop.path, "tag", "-d", "v1.0.0")
-    for override in ((), ("--override", "why not")):
-        status, _, err = shop.tag("v1.0.0", "--push", *override)
-        assert (status, err) == (1, "refused: v1.0.0 exists already at origin (git fetch origin tag v1.0.0)\n")
-    git(shop.path, "fetch", "-q", "origin", "tag", "v1.0.0")
-    assert shop.artisan("verify", "v1.0.0", "--checkpoint-dir", "model")[0] == 0
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    given = ["release", "tag", "v1.0.0", "--notes", "n", "--no-model", "w", "--override", "race", *arguments]
-    command = [sys.executable, "-m", "pytest_artisan", *given]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-@pytest.fixture
-def clean(shop: Shop) -> Shop:
-    """The same without untracked files."""
-    exclude(shop, "/model/\n/verdict.json")
-    return shop
-
-
-@pytest.mark.parametrize("where", ["in one repository", "in two, at one remote"])
-def test_of_two_at_once_exactly_one_wins(clean: Shop, where: str) -> None:
-    other = clean.path
-    if where != "in one repository":
-        other = clean.path.parent / "other"
-        git(clean.path.parent, "clone", "-q", str(clean.path), "other")
-        git(other, "remote", "set-url", "origin", str(clean.remote))
-        git(other, "config", "user.name", "Lee")
-    both = [start(folder, "--push") for folder in (clean.path, other)]
-    said = [(process.wait(60), *process.communicate()) for process in both]
-    assert sorted(status == 0 for status, _, _ in said) == [False, True], said
-    [err] = [err for status, _, err in said if status != 0]
-    assert len(err.splitlines()) in (1, 2), err
-    winner = clean.path if said[0][0] == 0 else other
-    assert clean.tags(clean.remote) == clean.tags(winner) != {}
-    assert where == "in one repository" or clean.tags(clean.path if winner == other else other) == {}
-
-
-def _waiting_push(shop: Shop, answer: str) -> tuple[subprocess.Popen[str], Path]:
-    """A release whose remote waits for a line in a pipe, and then exits with `answer`."""
-    pipe = shop.path.parent / "pipe"
-    os.mkfifo(pipe)
-    hook(shop, "pre-receive", f"echo arrived > {pipe}; read go < {pipe}; exit {answer}")
-    hook(shop, "post-receive", f"echo done > {pipe}")
-    process = start(shop.path, "--push")
-    assert pipe.read_text() == "arrived\n"
-    return process, pipe
-
-
-def test_ctrl_c_during_a_push_leaves_nothing(clean: Shop) -> None:
-    process, _ = _waiting_push(clean, "1")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (130, "artisan: interrupted\n")
-    assert clean.tags() == clean.tags(clean.remote) == {}
-    hook(clean, "pre-receive", "exit 0")
-    hook(clean, "post-receive", "exit 0")
-    assert clean.tag("v1.0.0", "--push")[0] == 0
-
-
-def test_a_release_that_is_killed_in_mid_push_is_whole_at_the_remote(clean: Shop) -> None:
-    process, pipe = _waiting_push(clean, "0")
-    process.kill()
-    process.communicate()
-    pipe.write_text("go\n")
-    assert pipe.read_text() == "done\n"
-    assert clean.tags() == {}
-    assert "(git fetch origin tag v1.0.0)" in clean.tag("v1.0.0", "--push")[2]
-    git(clean.path, "fetch", "-q", "origin", "tag", "v1.0.0")
-    assert clean.artisan("verify", "v1.0.0")[0] == 0

@@ -46,11 +46,13 @@ def test_a_message_is_refused_or_read_back_as_it_was(release: Release, text: str
     assert tags._read(written) == given_
 
 
-def _tag(root: Path, name: str, text: str, tagger: str = "Kim <k@example.test> 1795515330 +0000") -> None:
-    commit = git(root, "rev-parse", "HEAD")
-    head = f"object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n"
-    oid = git(root, "mktag", stdin=head + text.replace("0" * 40, commit).replace("v1.2.3", name))
-    git(root, "update-ref", f"refs/tags/{name}", oid)
+def _tag(root: Path, texts: dict[str, str], tagger: str = "Kim <k@example.test> 1795515330 +0000") -> None:
+    commit, made = git(root, "rev-parse", "HEAD"), ""
+    for name, text in texts.items():
+        head = f"object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n"
+        oid = git(root, "mktag", stdin=head + text.replace("0" * 40, commit).replace("v1.2.3", name))
+        made += f"create refs/tags/{name} {oid}\n"
+    git(root, "update-ref", "--stdin", stdin=made)
 
 
 TEXT = message(SOUND)
@@ -83,9 +85,7 @@ FAULTS: list[tuple[str, str]] = [
 def test_a_record_that_is_not_so_is_told(tmp_path: Path) -> None:
     root = tmp_path / "r"
     commit = repository(root)
-    _tag(root, "v1.2.3", TEXT)
-    for number, (_, text) in enumerate(FAULTS):
-        _tag(root, f"v9.9.{number}", text)
+    _tag(root, {"v1.2.3": TEXT} | {f"v9.9.{number}": text for number, (_, text) in enumerate(FAULTS)})
     found = {release.version: release for release in releases(root)}
     assert found.pop("v1.2.3") == replace(SOUND, commit=commit)
     for number, (said, text) in enumerate(FAULTS):
@@ -100,7 +100,7 @@ def _lightweight(root: Path) -> None:
 
 
 def _renamed(root: Path) -> None:
-    _tag(root, "v1.2.4", TEXT)
+    _tag(root, {"v1.2.4": TEXT})
     git(root, "update-ref", "refs/tags/v1.2.3", "v1.2.4")
     git(root, "tag", "-d", "v1.2.4")
 
@@ -114,8 +114,18 @@ def _of_a_tag(root: Path) -> None:
     git(root, "tag", "-a", "-m", "x", "v1.2.3", "inner")
 
 
+@pytest.mark.parametrize(("by", "tagger"), [("Kim", "Kim <> 1"), ("<k@x>", " <k@x> 1"), ("Kim <k@x>", "Kim <k@x> 1")])
+def test_a_name_or_an_address_alone_is_enough(tmp_path: Path, by: str, tagger: str) -> None:
+    root = tmp_path / "r"
+    commit = repository(root)
+    oid = write(root, replace(SOUND, commit=commit, by=by))
+    assert f"\ntagger {tagger}" in git(root, "cat-file", "-p", oid)
+    git(root, "update-ref", "refs/tags/v1.2.3", oid)
+    assert [release.fault for release in releases(root)] == [""]
+
+
 def _of_the_end_of_time(root: Path) -> None:
-    _tag(root, "v1.2.3", "x\n", "Kim <k@example.test> 99999999999999 +0000")
+    _tag(root, {"v1.2.3": "x\n"}, "Kim <k@example.test> 99999999999999 +0000")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_artisan.release.secrets import MASK, SHORTEST, Masker, Secret
@@ -57,6 +57,7 @@ def test_a_secret_is_masked_however_it_is_written(written: str, value: str) -> N
 
 
 @pytest.mark.parametrize("value", VALUES)
+@settings(max_examples=30)
 @given(before=st.binary(max_size=7), after=st.binary(max_size=7))
 def test_a_secret_within_longer_base64_is_masked(value: str, before: bytes, after: bytes) -> None:
     masked = masker(value).text(base64.b64encode(before + value.encode() + after).decode())

@@ -109,12 +109,14 @@ def test_ctrl_c_in_a_terminal_is_told_once(stubbed: Path, workers: str) -> None:
         ("database", "no address", "URL can not be read"),
         ("memory", "sqlite://", "give it a file"),
         ("memory", "sqlite:///:memory:", "give it a file"),
+        ("flags", "sqlite://", r"flags-stg\.db: .*no store of flags"),
     ],
 )
-def test_a_port_that_is_taken_and_a_bad_database_are_told_in_one_line(
-    stubbed: Path, fault: str, database: str, told: str
-) -> None:
+def test_what_it_can_not_start_with_is_told_in_one_line(stubbed: Path, fault: str, database: str, told: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
+    if fault == "flags":
+        (stubbed / ".artisan").mkdir()
+        (stubbed / ".artisan/flags-stg.db").touch()
     try:
         with bound() as taken:
             port = taken.getsockname()[1] if fault == "port" else 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +33,19 @@ def at(text: str) -> datetime:
 class Repository:
     """A repository whose commits have the times that they are given."""
 
-    def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.path, self.capsys = path, capsys
-        self.git("init", "-q", "-b", "main")
-        self.git("config", "user.name", "Ann")
-        self.git("config", "user.email", "ann@example.test")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.git("init", "-q", "-b", "main", "--template=")
+        with (path / ".git/config").open("a") as config:
+            config.write("[user]\nname = Ann\nemail = ann@example.test\n")
         (path / "pyproject.toml").write_text(POLICY)
         self.git("add", "pyproject.toml")
         self.first = self.commit("20 12:00")
+
+    def commit_policy(self, text: str, when: str = "20 13:00") -> str:
+        (self.path / "pyproject.toml").write_text(text)
+        self.git("add", "pyproject.toml")
+        return self.commit(when)
 
     def git(self, *arguments: str, when: str = "20 12:00") -> str:
         dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), at(when).isoformat())
@@ -47,16 +56,23 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def run(self, *arguments: str, when: str) -> tuple[int, str]:
-        self.capsys.readouterr()
-        status = main(["train", *arguments], clock=lambda: at(when))
-        captured = self.capsys.readouterr()
-        return status, captured.out + captured.err
+        with redirect_stdout(StringIO()) as out, redirect_stderr(out):
+            status = main(["train", *arguments], clock=lambda: at(when))
+        return status, out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return Repository(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
-def repository(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Repository:
+def repository(made: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    shutil.copytree(made.path, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return Repository(tmp_path, capsys)
+    own = copy.copy(made)
+    own.path = tmp_path
+    return own
 
 
 def test_a_commit_makes_the_train_that_its_freeze_holds(repository: Repository) -> None:
@@ -66,9 +82,9 @@ def test_a_commit_makes_the_train_that_its_freeze_holds(repository: Repository) 
     repository.git("checkout", "-q", "main")
     assert repository.run("check", written_early, when="23 17:00") == (1, f"""\
 NO-GO: {written_early[:12]} for the train to stg of Tue 2026-11-24 10:00 +09:00: it is not on main; \
-the feature freeze is Mon 2026-11-23 18:00 +09:00
+merge it before the feature freeze of Mon 2026-11-23 18:00 +09:00
 NO-GO: {written_early[:12]} for the train to prod of Fri 2026-11-27 10:00 +09:00: it is not on main; \
-the feature freeze is Mon 2026-11-23 18:00 +09:00
+merge it before the feature freeze of Mon 2026-11-23 18:00 +09:00
 """)  # fmt: skip
     repository.git("merge", "-q", "--no-ff", "-m", "late", "feature/late", when="23 18:00")
     for name, commit, first in (("early", early, 0), ("merged late", written_early, 1), ("HEAD", "HEAD", 1)):
@@ -95,12 +111,13 @@ def test_a_freeze_is_tagged_once_in_its_time_and_on_a_clean_checkout(repository:
         assert status == 2
         assert told in line
     (repository.path / "pyproject.toml").write_text(POLICY + "# changed\n")
-    assert "files of this checkout are changed" in repository.run("freeze", when="23 18:00")[1]
+    _, told = repository.run("freeze", when="23 18:00")
+    assert told == "artisan: commit or stash what differs from the last commit: changed pyproject.toml\n"
     assert repository.git("tag") == ""
     repository.git("checkout", "-q", ".")
     assert repository.run("freeze", when="23 18:00") == (
         0,
-        f"release-candidate-20261123 is {repository.first[:12]}; "
+        f"release-candidate-20261123 is {repository.first[:12]}, which main was at the feature freeze; "
         "git push origin release-candidate-20261123 tells the others\n",
     )
     tag = repository.git("cat-file", "tag", "release-candidate-20261123")
@@ -149,7 +166,23 @@ def test_origins_main_counts_more_than_ones_own(repository: Repository) -> None:
     repository.git("update-ref", "refs/remotes/origin/main", repository.first)
     mine = repository.commit("23 12:00")
     assert repository.run("check", repository.first, when="23 12:00")[0] == 0
-    assert "it is not on main" in repository.run("check", mine, when="23 12:00")[1]
+    assert "it is not on origin/main; merge it" in repository.run("check", mine, when="23 12:00")[1]
+    assert "it is not on origin/main; the feature freeze was" in repository.run("check", mine, when="24 09:00")[1]
+
+
+def test_a_commit_that_stg_never_took_makes_no_train_to_prod(repository: Repository) -> None:
+    off = FROZEN.replace("2026-11-27", "2026-11-24").replace("2026-11-29", "2026-11-24").replace("prod", "stg")
+    commit = repository.commit_policy(POLICY + off)
+    for when in ("23 12:00", "25 12:00"):
+        _, told = repository.run("check", commit, when=when)
+        assert f"NO-GO: {commit[:12]} for the train to prod of Fri 2026-11-27 10:00 +09:00" in told
+        assert "the train to stg of Tue 2026-11-24 10:00 +09:00, which takes it there first, is cancelled" in told
+    _, told = repository.run("next", when="23 12:00")
+    texts = [line.split("  ")[-1] for line in told.splitlines()]
+    assert "regression in stg, to Thu 2026-11-26, cancelled" in texts
+    assert "go/no-go, cancelled" in texts
+    assert "dev -> stg, cancelled: the fair" in texts
+    assert texts[-2:] == ["dev -> stg", "regression in stg, to Thu 2026-12-03"]
 
 
 def test_a_deployment_begins_in_its_window(repository: Repository) -> None:
@@ -161,7 +194,27 @@ def test_a_deployment_begins_in_its_window(repository: Repository) -> None:
         1,
         "NO-GO: no train to prod takes deployments now; the next window opens Fri 2026-11-27 10:00 +09:00\n",
     )
+    assert repository.run("open", "dev", when="25 10:00") == (0, "GO: dev takes deployments at any time\n")
     assert read(repository.path) == ()
+
+
+OTHER = POLICY + 'prod = "Thu 09:00"\n'
+
+
+def test_no_checkout_opens_a_window_for_itself(repository: Repository) -> None:
+    (repository.path / "pyproject.toml").write_text(OTHER)
+    remark = "the timetable of main counts; that of this checkout differs\n"
+    assert repository.run("open", "prod", when="26 09:00") == (
+        1,
+        f"{remark}NO-GO: no train to prod takes deployments now; the next window opens Fri 2026-11-27 10:00 +09:00\n",
+    )
+    for command in (["next"], ["calendar"], ["check", "HEAD"]):
+        _, told = repository.run(*command, when="26 08:00")
+        assert told.startswith(remark)
+        assert "prod" in told
+        assert "Thu 2026-11-26 09:00" not in told
+    repository.commit_policy(OTHER)
+    assert repository.run("open", "prod", when="26 09:00")[0] == 0
 
 
 FROZEN = '\n[[tool.artisan.train.freezes]]\nfrom = 2026-11-27\nto = 2026-11-29\nwhy = "the fair"\nonly = "prod"\n'
@@ -178,6 +231,10 @@ def test_a_freeze_of_main_counts_whatever_is_checked_out(repository: Repository)
     repository.git("checkout", "-q", "main")
     (repository.path / "pyproject.toml").write_text(POLICY)
     assert repository.run("open", "prod", when="27 10:00") == frozen
+    longer = FROZEN.replace("2026-11-29", "2026-12-31").replace("fair", "move")
+    (repository.path / "pyproject.toml").write_text(POLICY + longer)
+    _, told = repository.run("open", "prod", when="27 10:00")
+    assert "frozen until Fri 2027-01-01 00:00 +09:00: the move; the next window opens Fri 2027-01-01 10:00" in told
     (repository.path / "pyproject.toml").write_text("[tool.artisan.train]\nzone = 5")
     assert repository.run("open", "prod", when="27 10:00")[0] == 2
 
@@ -213,8 +270,7 @@ def test_an_override_is_on_the_record_before_the_answer(repository: Repository) 
         "GO: override  [2J GO, "
     )
     assert len(read(repository.path)) == 2, "within a window nothing is overridden"
-    (repository.path / ".artisan/record.jsonl").unlink()
-    (repository.path / ".artisan").rmdir()
+    shutil.rmtree(repository.path / ".artisan")
     (repository.path / ".artisan").write_text("in the way")
     status, told = repository.run("open", "prod", "--override", "why", when="25 10:00")
     assert status == 2
@@ -246,18 +302,18 @@ def test_a_released_hotfix_needs_no_window_and_no_end_of_a_freeze(repository: Re
 
 
 def test_next_shows_all_moments_of_the_next_trains(repository: Repository) -> None:
-    assert repository.run("next", when="23 17:00") == (0, """\
-Mon 2026-11-23 18:00 +09:00  2026-11-23 09:00Z             in 1 h  feature freeze: release-candidate-20261123
-Tue 2026-11-24 09:00 +09:00  2026-11-24 00:00Z            in 16 h  go/no-go
-Tue 2026-11-24 10:00 +09:00  2026-11-24 01:00Z            in 17 h  dev -> stg
-Tue 2026-11-24 10:00 +09:00  2026-11-24 01:00Z            in 17 h  regression in stg, to Thu 2026-11-26
-Fri 2026-11-27 10:00 +09:00  2026-11-27 01:00Z       in 3 d 17 h  stg -> prod
-""".replace("       in 3", "        in 3"))  # fmt: skip
+    assert repository.run("next", when="23 17:01") == (0, """\
+Mon 2026-11-23 18:00 +09:00  2026-11-23 09:00Z             in 59 min  feature freeze: release-candidate-20261123
+Tue 2026-11-24 09:00 +09:00  2026-11-24 00:00Z        in 15 h 59 min  go/no-go
+Tue 2026-11-24 10:00 +09:00  2026-11-24 01:00Z        in 16 h 59 min  dev -> stg
+Tue 2026-11-24 10:00 +09:00  2026-11-24 01:00Z        in 16 h 59 min  regression in stg, to Thu 2026-11-26
+Fri 2026-11-27 10:00 +09:00  2026-11-27 01:00Z    in 3 d 16 h 59 min  stg -> prod
+""")  # fmt: skip
     (repository.path / "pyproject.toml").write_text(POLICY + FROZEN)
     _, told = repository.run("next", when="24 13:59")
     lines = told.splitlines()
     assert [line.split("  ")[-1] for line in lines[:4]] == [
-        "dev -> stg", "regression in stg, to Thu 2026-11-26", "no deployment to prod: the fair", "stg -> prod, cancelled: the fair",
+        "dev -> stg", "regression in stg, to Thu 2026-11-26", "no deployment to prod until Mon 2026-11-30 00:00 +09:00: the fair", "stg -> prod, cancelled: the fair",
     ]  # fmt: skip
     assert "  now  " in lines[0]
     assert lines[-1].startswith("Fri 2026-12-04 10:00 +09:00")
@@ -296,9 +352,13 @@ def test_the_calendar_is_read_by_others(repository: Repository) -> None:
     assert times("feature freeze") == [(at("23 18:00") + week, None) for week in weeks]
     assert times("stg -> prod, cancelled: the fair") == [(at("27 10:00"), at("27 14:00"))]
     assert [event["dtstart"] for event in found if event["status"] == "CANCELLED"] == [at("27 10:00")]
-    assert times("no deployment to prod: the fair") == [(date(2026, 11, 27), date(2026, 11, 30))]
+    assert times("no deployment to prod until Mon 2026-11-30 00:00 +09:00: the fair") == [
+        (date(2026, 11, 27), date(2026, 11, 30))
+    ]
     assert times("regression in stg, to Thu 2026-11-26") == [(date(2026, 11, 24), date(2026, 11, 27))]
-    assert times("no deployment at all: 안; a,b\\n END:VEVENT") == [(at("24 11:30"), at("24 12:00"))]
+    assert times("no deployment at all until Tue 2026-11-24 12:00 +09:00: 안; a,b\\n END:VEVENT") == [
+        (at("24 11:30"), at("24 12:00"))
+    ]
 
 
 def test_the_calendar_as_text_is_bounded(repository: Repository) -> None:

@@ -321,6 +321,7 @@ def test_the_password_of_dev_is_for_dev_alone(fake: FakeVault, monkeypatch: pyte
     monkeypatch.setenv("DB_PASSWORD_STG", "shared-4711")
     assert password("stg").reveal() == "shared-4711"
     monkeypatch.setenv("DB_PASSWORD_DEV", "shared-4711")
+    assert password("stg").masked() == "(refused: that of dev) (from DB_PASSWORD_STG)"
     for table in ({}, {"database": {"password_env": "DB_PASSWORD_DEV"}}):
         with pytest.raises(LookupError, match=refused):
             password("stg", **table).reveal()

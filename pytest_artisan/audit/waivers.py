@@ -68,8 +68,27 @@ def _clauses(text: str) -> int:
         return 0
 
 
+class Answered:
+    """What `owner` answers for, with a `reason`, through the day `expires` in UTC."""
+
+    __slots__ = ()
+    reason: str
+    owner: str
+    expires: date
+
+    def told(self) -> str:
+        return f"waived by {self.owner} until {self.expires}: {self.reason}"
+
+    def faults(self, today: date) -> Iterator[str]:
+        """Why it waives nothing."""
+        yield from term_faults(self.expires, today)
+        for field in ("reason", "owner"):
+            if not getattr(self, field).strip():
+                yield f"has no {field}"
+
+
 @dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(Answered):
     """`owner` answers for `advisory`, an id or an alias, in `versions` of `package`, through the day `expires` in UTC."""
 
     advisory: str
@@ -88,16 +107,6 @@ class Waiver:
         if self.versions == _EVERY:
             return True
         return version_of(version) is not None and SpecifierSet(self.versions).contains(version, prereleases=True)
-
-    def told(self) -> str:
-        return f"waived by {self.owner} until {self.expires}: {self.reason}"
-
-    def faults(self, today: date) -> Iterator[str]:
-        """Why it waives nothing."""
-        yield from term_faults(self.expires, today)
-        for field in ("reason", "owner"):
-            if not getattr(self, field).strip():
-                yield f"has no {field}"
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pytest_artisan.commands import GO, Commands
-from pytest_artisan.release.environments import NAMES, environment_name
+from pytest_artisan.release.environments import NAMES
 from pytest_artisan.settings import one_line, unknown_key
 
 if TYPE_CHECKING:
@@ -43,14 +43,17 @@ def add(commands: Commands) -> None:
 def _manager(options: argparse.Namespace) -> FeatureFlagManager:
     from pytest_artisan.release.flags import FeatureFlagManager  # and with it SQLite, which few commands need
 
-    return FeatureFlagManager(environment_name(options.env), clock=options.clock)
+    return FeatureFlagManager(options.env, clock=options.clock)
 
 
 def _list(options: argparse.Namespace) -> int:
     manager = _manager(options)
+    print(
+        one_line(f"{manager.environment}: {manager.store.path}{'' if manager.store.exists() else ' (no change yet)'}")
+    )
     width = max(map(len, manager.flags))
     for name, flag in manager.flags.items():
-        print(f"{name:{width}}  {manager.state(name)!s:13}  {flag.about}")
+        print(one_line(f"{name:{width}}  {manager.state(name)!s:13}  {flag.about}"))
     return GO
 
 

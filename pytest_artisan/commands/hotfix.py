@@ -37,6 +37,7 @@ def _start(options: argparse.Namespace) -> int:
     print(
         f"  pytest --artisan-gates --artisan-policy={_POLICY} --artisan-purpose=release --artisan-report=verdict.json"
     )
+    print("  artisan hotfix finish --verdict verdict.json --notes TEXT --no-model WHY --push")
     return GO
 
 
@@ -57,7 +58,7 @@ def _finish(options: argparse.Namespace) -> int:
         make(root, ruling.release, order.remote, move)
     tell(ruling.release, order.remote)
     print(one_line(f"main = {move.after}, with {branch} merged into it"))
-    print(f"  artisan deploy blue-green prod {order.version}")
+    print(f"  artisan train open prod --hotfix {order.version}")
     return GO
 
 
@@ -65,7 +66,7 @@ def _digest_at_main(root: Path, environment: str) -> str:
     """The policy that a hotfix has to meet is main's: no branch makes itself a smaller one."""
     with checked_out(root, commit_of(root, hotfix.MAIN), "pyproject.toml") as folder:
         try:
-            policy = load_policy(folder, (), environment, _POLICY)
+            policy = load_policy(folder, None, environment, _POLICY)
         except SettingsError as error:
             raise SettingsError(f"main: {error}") from None
     if not policy.states_gates:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_artisan.commands import GO, NO_GO, Commands
+from pytest_artisan.git import shown
 from pytest_artisan.policy import load_policy
 from pytest_artisan.release.checkpoints import Snapshot, differences, snapshot
 from pytest_artisan.release.tagging import Order, Ruling, alone, make, rule
@@ -80,7 +81,7 @@ def _tag(options: argparse.Namespace) -> int:
     root = project_root(Path.cwd())
     order = order_of(options, options.version)
     with alone(root):
-        ruling = rule(root, order, "", lambda environment: load_policy(root, (), environment).digest, options.clock())
+        ruling = rule(root, order, "", lambda environment: load_policy(root, None, environment).digest, options.clock())
         if is_refused(ruling):
             return NO_GO
         make(root, ruling.release, order.remote)
@@ -90,7 +91,7 @@ def _tag(options: argparse.Namespace) -> int:
 
 def tell(release: Release, remote: str | None) -> None:
     """What was released, and where its tag is."""
-    where = "not pushed" if remote is None else f"pushed to {one_line(remote)}"
+    where = "not pushed" if remote is None else f"pushed to {one_line(shown(remote))}"
     print("\n".join([*_facts(release), f"tag = {release.version}, {where}"]))
 
 
@@ -151,15 +152,16 @@ def _facts(release: Release) -> list[str]:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    found = list(_wrong(options.version, options.checkpoint_dir))
+    release, folder = _known(options.version), options.checkpoint_dir
+    found = list(_wrong(options.version, release, folder))
     for line in found:
         print(one_line(line), file=sys.stderr)
-    print("NO-GO" if found else "GO")
+    unseen = release is not None and release.model and folder is None
+    print("NO-GO" if found else "GO (the record alone; --checkpoint-dir compares the model)" if unseen else "GO")
     return NO_GO if found else GO
 
 
-def _wrong(version: str, folder: Path | None) -> Iterator[str]:
-    release = _known(version)
+def _wrong(version: str, release: Release | None, folder: Path | None) -> Iterator[str]:
     if release is None or release.fault:
         yield f"{version}: {release.fault if release else 'no such release'}"
         return

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import timedelta
 from pathlib import Path
+
+import msgspec
 
 from pytest_artisan.commands import GO, NO_GO, Commands
 from pytest_artisan.commands.arguments import count
 from pytest_artisan.git import commit_of
+from pytest_artisan.release.environments import NAMES
+from pytest_artisan.release.train.branch import train_in_force
 from pytest_artisan.release.train.calendar import as_icalendar, as_lines, events
 from pytest_artisan.release.train.check import seats, tag_candidate
 from pytest_artisan.release.train.times import shown
-from pytest_artisan.release.train.timetable import STOPS, load_train
+from pytest_artisan.release.train.timetable import STOPS, Train, load_train
 from pytest_artisan.release.train.windows import departure, openings
 from pytest_artisan.settings import SettingsError, as_table, one_line, project_root, read_toml
 
@@ -33,15 +38,23 @@ def add(commands: Commands) -> None:
     freeze = train.add_parser("freeze", help="tag what main was at the feature freeze as the release candidate")
     freeze.set_defaults(run=_freeze)
     opened = train.add_parser("open", help="whether a deployment may begin now")
-    opened.add_argument("environment", choices=STOPS)
+    opened.add_argument("environment", choices=NAMES)
     reason = opened.add_mutually_exclusive_group()
     reason.add_argument("--hotfix", metavar="VERSION", default="", help="a released hotfix, which needs no window")
     reason.add_argument("--override", metavar="WHY", default="", help="begin all the same; goes on the record")
     opened.set_defaults(run=_open)
 
 
+def _train(root: Path) -> Train:
+    """The train in force; that a change of this checkout is not, yet, is told."""
+    train = train_in_force(root)
+    if msgspec.structs.replace(load_train(root), freezes=train.freezes) != train:
+        print("the timetable of main counts; that of this checkout differs", file=sys.stderr)
+    return train
+
+
 def _next(options: argparse.Namespace) -> int:
-    now, train = options.clock(), load_train(project_root(Path.cwd()))
+    now, train = options.clock(), _train(project_root(Path.cwd()))
     until = max(next(openings(train, stop, now))[1] for stop in STOPS)
     print("\n".join(as_lines(train, events(train, now, until), now)))
     return GO
@@ -49,7 +62,7 @@ def _next(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     root = project_root(Path.cwd())
-    train = load_train(root)
+    train = _train(root)
     found = seats(root, train, options.commit, options.clock())
     short = commit_of(root, options.commit)[:12]
     for seat in found:
@@ -62,7 +75,7 @@ def _calendar(options: argparse.Namespace) -> int:
     if options.weeks > _MOST_WEEKS:
         raise SettingsError(f"--weeks {options.weeks}: at most {_MOST_WEEKS}")
     root, now = project_root(Path.cwd()), options.clock()
-    train = load_train(root)
+    train = _train(root)
     found = events(train, now, now + timedelta(weeks=options.weeks))
     if options.format == "ics":
         print(as_icalendar(train, found, now, _project(root)), end="")
@@ -79,14 +92,16 @@ def _project(root: Path) -> str:
 
 def _freeze(options: argparse.Namespace) -> int:
     root = project_root(Path.cwd())
-    tag = tag_candidate(root, load_train(root), options.clock())
-    print(f"{tag} is {commit_of(root, f'refs/tags/{tag}')[:12]}; git push origin {tag} tells the others")
+    tag = tag_candidate(root, _train(root), options.clock())
+    commit = commit_of(root, f"refs/tags/{tag}")[:12]
+    print(f"{tag} is {commit}, which main was at the feature freeze; git push origin {tag} tells the others")
     return GO
 
 
 def _open(options: argparse.Namespace) -> int:
     root = project_root(Path.cwd())
-    found = departure(root, options.environment, options.clock(), options.hotfix, options.override)
-    following = f"; the next window opens {shown(found.next, load_train(root).tz)}" if found.next else ""
+    train = _train(root)
+    found = departure(root, train, options.environment, options.clock(), options.hotfix, options.override)
+    following = f"; the next window opens {shown(found.next, train.tz)}" if found.next else ""
     print(one_line(f"{'GO' if found.go else 'NO-GO'}: {found.why}{following}"))
     return GO if found.go else NO_GO

@@ -30,7 +30,7 @@ class Project:
 
     `afresh` where a check may believe nothing that an earlier run left behind: for a merge or a release. `watched` shows
     a person who waits for a check how far it is, in a line that replaces the one before. `base` is given where only what
-    a change brings counts.
+    a change brings counts. `policy` is the name of the policy, empty for the main one.
     """
 
     root: Path
@@ -39,6 +39,7 @@ class Project:
     environment: Environment = field(default_factory=lambda: Environment("dev", EnvironmentTable()))
     watched: Callable[[str], None] = lambda line: None
     base: Base | None = None
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class Gate:
 
     Its evidence are the tests that carry its marker and its built-in `checks`. `table` types its `[tool.artisan.<name>]`.
     `absent(project)` says why the gate does not apply to a project that configures nothing for it and has no test with
-    its marker; None where it applies all the same. `inapplicable(project)` says why there is nothing to judge here,
-    whatever the policy asks, unless a test carries its marker; None where there is.
+    its marker; None where it applies all the same. `inapplicable(project, table)` says why there is nothing to judge
+    here, whatever the policy asks, unless a test carries its marker; None where there is.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Gate:
     table: type[Table] = Table
     checks: tuple[Check, ...] = ()
     absent: Callable[[Project], str | None] = lambda project: "no test carries its marker"
-    inapplicable: Callable[[Project], str | None] = lambda project: None
+    inapplicable: Callable[[Project, Any], str | None] = lambda project, table: None
 
     @property
     def marker_line(self) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from pytest_artisan.gates.changing.change import Change, change_of, why_absent, why_inapplicable
+from pytest_artisan.gates.changing.change import Change, change_of, why_inapplicable
 from pytest_artisan.gates.changing.evidence import TEMPLATES, age_of, boxes_of, name_of, size_of
 from pytest_artisan.gates.changing.github import request_of
 from pytest_artisan.gates.gate import Check, CheckEvidence, Gate, Project
@@ -58,8 +58,8 @@ def _committed(root: Path, home: Path, date: datetime, *before: str) -> str:
     return done(root, "rev-parse", "HEAD").stdout.strip()
 
 
-def _in_request(table: PullRequest) -> bool:
-    """Whether there is a text with boxes, or nobody can tell."""
+def _in_request() -> bool:
+    """Whether this run is for a pull request, or nobody can tell."""
     try:
         return request_of(os.environ) is not None
     except NoEvidence:
@@ -78,8 +78,8 @@ GATE = Gate(
         _check("lines", size_of),
         _check("age", age_of),
         _check("name", name_of),
-        replace(_check("boxes", boxes_of), wanted=_in_request),
+        replace(_check("boxes", boxes_of), wanted=lambda table: _in_request()),
     ),
-    absent=why_absent,
-    inapplicable=lambda project: why_inapplicable(project, os.environ),
+    absent=lambda project: None if _in_request() else "not configured, and no pull request of GitHub Actions",
+    inapplicable=lambda project, table: why_inapplicable(project, table, os.environ),
 )

@@ -16,7 +16,7 @@ from pytest_artisan.gates import (
 )
 from pytest_artisan.gates.gate import Gate
 
-UNIT, SECURITY = "unit", security.GATE.name
+UNIT, SECURITY, PULL_REQUEST = "unit", security.GATE.name, pull_request.GATE.name
 
 GATES = (
     Gate(UNIT, "every test without a gate's marker", tables.Tests, absent=lambda project: None),

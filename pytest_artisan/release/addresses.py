@@ -10,13 +10,15 @@ def url_complaints(field: str, url: str, schemes: tuple[str, ...] = ("http", "ht
     """What is wrong with an address."""
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        sound = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not any(map(str.isspace, url))
     except ValueError:
         parts, sound = None, False
-    if parts is not None and sound and "@" not in parts.netloc:
-        return
-    if "@" in url:
-        # Without the address: what could be a password is not repeated.
-        yield f"{field}: an address must not hold credentials; name them by reference"
-    else:
-        yield f"{field}: {url!r} is no {' or '.join(schemes)} address"
+    if parts is None or not sound or "@" in parts.netloc:
+        if "@" in url:
+            # Without the address: what could be a password is not repeated.
+            yield f"{field}: an address must not hold credentials; name them by reference"
+        else:
+            yield f"{field}: {url!r} is no {' or '.join(schemes)} address"
+    elif "http" in schemes and set("?#") & set(url):
+        # What is asked for is put behind it; and here, too, it may be a key.
+        yield f"{field}: an address must not hold a query; name a key by reference"

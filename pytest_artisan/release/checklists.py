@@ -129,8 +129,13 @@ def doubt(document: Document) -> str:
         return "it contradicts itself"
     if any(g.state is State.GO for g in verdict.gates if g.name in {reason.gate for reason in verdict.reasons}):
         return "it contradicts itself"
+    asked = {gate.state for gate in verdict.gates if gate.required and gate.name not in verdict.no_evidence}
+    if verdict.go and asked != {State.GO}:
+        return "it contradicts itself"
     if verdict.partial:
         return f"its run was limited to {', '.join(verdict.partial)}"
+    if not verdict.commit:
+        return "it is about no commit"
     if verdict.commit.endswith("+changed"):
         return "it is about files that are not committed"
     return next((f"its session is in doubt: {r.text}" for r in verdict.reasons if not r.gate), "")

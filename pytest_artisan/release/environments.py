@@ -160,11 +160,12 @@ class Environment(msgspec.Struct, frozen=True):
 
 def environment_name(given: str | None) -> Name:
     """The environment that was asked for, else ARTISAN_ENV's, else dev; raises SettingsError for an unknown one."""
+    asked = os.environ.get("ARTISAN_ENV", "dev") if given is None else given
     for name in NAMES:
-        if name == (given or os.environ.get("ARTISAN_ENV") or "dev"):
+        if name == asked:
             return name  # type: ignore[return-value]  # mypy widens a member of a tuple of literals
-    source = f"--artisan-env={given}" if given else f"ARTISAN_ENV={os.environ['ARTISAN_ENV']}"
-    raise SettingsError(f"{source}: no such environment; known: {', '.join(NAMES)}")
+    source = "ARTISAN_ENV" if given is None else "environment"
+    raise SettingsError(f"{source}={asked}: no such environment; known: {', '.join(NAMES)}")
 
 
 def resolve(name: Name, tables: Mapping[str, Any], where: str) -> Environment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from pytest_artisan.git import at_remote, commit_of, done, git, to_its_end
+from pytest_artisan.git import at_remote, commit_of, done, git, shown, to_its_end
 from pytest_artisan.release.record import Entry, note, who
 from pytest_artisan.release.tagging import Move
 from pytest_artisan.release.worktree import worktree
@@ -26,16 +26,17 @@ def start(root: Path, name: str, why: str, now: datetime) -> str:
     if not described or git(root, "check-ref-format", "--branch", branch).status != 0:
         raise SettingsError(f"{branch!r} is no name for it; write words with hyphens, such as login-loop")
     before, commit = branch_here(root), commit_of(root, MAIN)
-    if git(root, "show-ref", "--verify", "--quiet", f"refs/heads/{branch}").status == 0:
-        raise SettingsError(f"the branch {branch} exists already")
     if told := worktree(root).told:
         raise SettingsError(f"commit or stash what differs from the last commit: {told}")
     with to_its_end():
-        done(root, "switch", "--quiet", "--no-track", "-c", branch, commit)
+        # Of two at once, one makes it.
+        done(root, "branch", "--no-track", branch, commit)
         try:
+            done(root, "switch", "--quiet", "--no-overwrite-ignore", branch)
             note(root, Entry(at=now, who=who(root), action="hotfix start", subject=f"{branch} from {commit}", why=why))
         except BaseException:
-            done(root, "switch", "--quiet", before)
+            # Whatever a hook answers: the branch can not go while it is checked out.
+            git(root, "switch", "--quiet", before)
             done(root, "branch", "--quiet", "-D", branch)
             raise
     return branch
@@ -53,7 +54,7 @@ def check_main_at(root: Path, remote: str) -> None:
     """Raises SettingsError where the remote's main is not the one here, and NoEvidence."""
     here, there = commit_of(root, MAIN), at_remote(root, "ls-remote", "--", remote, MAIN).partition("\t")[0]
     if here != there:
-        told = f"main is {there[:12] or 'missing'} at {remote}, and {here[:12]} here"
+        told = f"main is {there[:12] or 'missing'} at {shown(remote)}, and {here[:12]} here"
         raise SettingsError(f"{told}; bring them together first, by git pull or git push")
 
 

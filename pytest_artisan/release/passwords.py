@@ -26,16 +26,21 @@ class Password(Secret):
         if not value and self._has_default:
             # Not kept: a mask of it would cover the names of dev's own files.
             return DEV_PASSWORD
-        if self._env != "dev" and value and value in (DEV_PASSWORD, os.environ.get("DB_PASSWORD_DEV")):
+        if self._is_of_dev(value):
             raise LookupError(f"the password of {self._env} is that of dev; give it one of its own")
         return kept(value) if value else super().reveal()
 
     def masked(self) -> str:
+        if self._is_of_dev(os.environ.get(self.reference)):
+            return f"(refused: that of dev) (from {self.reference})"
         if os.environ.get(self.reference) or (self._vault is None and not self._has_default):
             return super().masked()
         if self._vault is None:
             return f"(the default of dev; {self.reference} is not set)"
         return f"(not looked up) (from {self.reference}, which is not set, else Vault {self._vault.mount}/{self._path})"
+
+    def _is_of_dev(self, value: str | None) -> bool:
+        return self._env != "dev" and bool(value) and value in (DEV_PASSWORD, os.environ.get("DB_PASSWORD_DEV"))
 
     def _from_vault(self) -> str:
         if self._vault is None:

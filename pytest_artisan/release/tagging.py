@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_artisan.git import at_remote, done, to_its_end, told
+from pytest_artisan.git import at_remote, done, shown, to_its_end, told
+from pytest_artisan.release.checklists import doubt
 from pytest_artisan.release.checkpoints import Snapshot, snapshot
 from pytest_artisan.release.record import who
 from pytest_artisan.release.tags import MANIFEST_FILES, Release, message, model_id, releases, write
@@ -18,7 +19,7 @@ from pytest_artisan.release.versions import check_version, semantic
 from pytest_artisan.release.worktree import Worktree, worktree
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.settings import SettingsError, parse_json
-from pytest_artisan.verdict.decide import Purpose, Verdict
+from pytest_artisan.verdict.decide import Purpose
 from pytest_artisan.verdict.evidence import NoEvidence
 
 
@@ -75,11 +76,14 @@ def rule(root: Path, order: Order, policy: str, digest_of: Callable[[str], str],
     check_version(order.version)
     tree = worktree(root)
     found, lacks = _model(order)
-    verdict, verdict_digest = _verdict(order)
-    doubts = _doubts(verdict, tree.commit, policy, digest_of)
+    judged, verdict_digest = _document(order)
+    doubts = _doubts(judged, tree.commit, policy, digest_of)
     release = _release(order, tree.commit, found, now.astimezone(UTC).replace(microsecond=0), who(root))
-    if verdict:
-        release = replace(release, verdict_digest=verdict_digest, policy_digest=verdict.policy_digest)
+    if judged:
+        release = replace(release, verdict_digest=verdict_digest, policy_digest=judged.verdict.policy_digest)
+    if doubts:
+        # Where there are none, nobody is to read that there were.
+        release = replace(release, override=order.override)
     message(release)
     known = releases(root)
     refusals = [*_taken(root, order, known), *_untidy(root, order, tree), *lacks]
@@ -93,7 +97,7 @@ def make(root: Path, release: Release, remote: str | None, move: Move | None = N
     """Make the release that a ruling without refusals found: at the remote, where one is named, and then here.
 
     Whatever fails or ends it in between leaves no tag that only one side has, but for one that the remote has taken;
-    that one is whole, and the branch of `move` has moved with it. Raises NoEvidence.
+    that one is whole, the branch of `move` has moved with it, and an error says so. Raises NoEvidence.
     """
     oid, ref = write(root, release), f"refs/tags/{release.version}"
     if remote is not None:
@@ -104,16 +108,21 @@ def make(root: Path, release: Release, remote: str | None, move: Move | None = N
             refs.append(f"{move.after}:{move.ref}")
         said = at_remote(root, "push", *options, "--", remote, *refs)
         if not said.startswith("*") and "\n*" not in said:
-            raise NoEvidence(f"{release.version} was made at {remote} by somebody else just now")
+            raise NoEvidence(f"{release.version} was made at {shown(remote)} by somebody else just now")
     moved = f"update {move.ref} {move.after} {move.before}\n" if move is not None else ""
     with to_its_end():
-        done(root, "update-ref", "--stdin", stdin=f"create {ref} {oid}\n{moved}")
+        try:
+            done(root, "update-ref", "--stdin", stdin=f"create {ref} {oid}\n{moved}")
+        except NoEvidence as error:
+            if remote is None:
+                raise
+            there, also = shown(remote), f" {move.ref}:{move.ref}" if move is not None else ""
+            fetch = f"git fetch {there} tag {release.version}{also}"
+            raise NoEvidence(f"{release.version} is released at {there}, and not here ({fetch}): {error}") from None
 
 
 def _release(order: Order, commit: str, model: Snapshot | None, at: datetime, by: str) -> Release:
-    release = Release(
-        order.version, commit, at, by, order.notes.strip(), no_model=order.no_model, override=order.override
-    )
+    release = Release(order.version, commit, at, by, order.notes.strip(), no_model=order.no_model)
     if model is None:
         return release
     files = len(model.files)
@@ -136,8 +145,8 @@ def _model(order: Order) -> tuple[Snapshot | None, list[str]]:
         return None, [str(error)]
 
 
-def _verdict(order: Order) -> tuple[Verdict | None, str]:
-    """The verdict with the digest of its file's bytes."""
+def _document(order: Order) -> tuple[Document | None, str]:
+    """The verdict's report with the digest of its bytes."""
     if order.verdict is None:
         return None, ""
     try:
@@ -145,16 +154,18 @@ def _verdict(order: Order) -> tuple[Verdict | None, str]:
     except OSError as error:
         raise SettingsError(f"{order.verdict}: {error.strerror}") from None
     document: Document = parse_json(data, Document, f"{order.verdict}: no JSON report")
-    return document.verdict, hashlib.sha256(data).hexdigest()
+    return document, hashlib.sha256(data).hexdigest()
 
 
-def _doubts(verdict: Verdict | None, commit: str, policy: str, digest_of: Callable[[str], str]) -> list[str]:
+def _doubts(judged: Document | None, commit: str, policy: str, digest_of: Callable[[str], str]) -> list[str]:
     """Why this verdict does not let this commit be released."""
-    if verdict is None:
+    if judged is None:
         return ["no verdict is given, so nothing shows that this commit may be released"]
-    doubts = []
+    verdict, doubts = judged.verdict, list[str]()
     if verdict.line != "GO":
         doubts.append(f"the verdict is {verdict.line}")
+    elif why := doubt(judged):
+        doubts.append(f"the verdict proves nothing: {why}")
     if verdict.purpose is not Purpose.RELEASE:
         doubts.append(f"the verdict is for a {verdict.purpose} run, not for a release")
     if verdict.commit != commit:
@@ -164,7 +175,10 @@ def _doubts(verdict: Verdict | None, commit: str, policy: str, digest_of: Callab
     digest = digest_of(verdict.environment)
     if verdict.policy_digest != digest:
         wanted = f"that of {verdict.environment} is sha256:{digest[:12]} here"
-        doubts.append(f"the verdict is by a policy of digest sha256:{verdict.policy_digest[:12]}, and {wanted}")
+        cause = "pyproject.toml or a variable ARTISAN_... is not as it was in that session"
+        doubts.append(
+            f"the verdict is by a policy of digest sha256:{verdict.policy_digest[:12]}, and {wanted}; {cause}"
+        )
     return doubts
 
 
@@ -179,7 +193,8 @@ def _taken(root: Path, order: Order, known: list[Release]) -> Iterator[str]:
             yield str(error)
         else:
             if there:
-                yield f"{version} exists already at {order.remote} (git fetch {order.remote} tag {version})"
+                remote = shown(order.remote)
+                yield f"{version} exists already at {remote} (git fetch {remote} tag {version})"
 
 
 def _untidy(root: Path, order: Order, tree: Worktree) -> Iterator[str]:

@@ -125,7 +125,8 @@ def check_text(what: str, text: str, also: str = "") -> None:
 
 
 def _tagger(by: str) -> str:
-    return by if "<" in by else f"{by} <>"
+    # git wants a name, be it an empty one, a blank and an address.
+    return f" {by}" if by.startswith("<") else by if "<" in by else f"{by} <>"
 
 
 def _release(

@@ -86,10 +86,12 @@ def end(*_: object) -> None:
 
 
 def _planned(options: Serving, environment: Environment, models: Child | None) -> Plan:
-    """Open the database once, so that workers find it as they need it, while the models get ready."""
+    """Open the database and the flags once, so that workers find them as they need them, while the models get ready."""
+    from pytest_artisan.release.flags import FeatureFlagManager
     from pytest_artisan.service.databases import address_of
     from pytest_artisan.service.store import DatabaseStore
 
+    FeatureFlagManager(environment.env)
     database = options.database or address_of(environment).render_as_string(hide_password=False)
     store = DatabaseStore(database)
     store.close()

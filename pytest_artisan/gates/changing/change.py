@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pytest_artisan.gates.changing.github import Request, in_merge_queue, request_of
+from pytest_artisan.gates.changing.github import Request, queued_commit, request_of
 from pytest_artisan.gates.gate import Project
 from pytest_artisan.gates.tables import PullRequest
 from pytest_artisan.git import commit_of, done, git, told
@@ -56,43 +57,32 @@ def change_of(project: Project, own: PullRequest, environment: Mapping[str, str]
     return Change(root, base, head, fork, _limits(project, base), own, request, environment, now)
 
 
-def why_inapplicable(project: Project, environment: Mapping[str, str]) -> str | None:
+def why_inapplicable(project: Project, own: PullRequest, environment: Mapping[str, str]) -> str | None:
     """Why there is no change to judge, whatever the policy asks: on the trunk, and in a merge queue."""
-    if in_merge_queue(environment):
-        return "in the merge queue, where each pull request has been judged"
     try:
         request = request_of(environment)
         if request is not None or environment.get("GITHUB_HEAD_REF"):
             return None
-        table = as_table(artisan_table(project.pyproject, "").get(_GATE, {}), "")
-        base = _base_of(project, table.get("base"), environment, request)
+        queued = queued_commit(environment)
+        if queued is not None and queued == commit_of(project.root, "HEAD"):
+            return "in the merge queue, where each pull request has been judged"
+        base = _base_of(project, own.base, environment, request)
         on_trunk = git(project.root, "merge-base", "--is-ancestor", "HEAD", base.commit).status == 0
     except NoEvidence:
         return None  # the check finds the same, and says so
     return f"on the trunk: every commit here is in {base.name}" if on_trunk else None
 
 
-def why_absent(project: Project) -> str | None:
-    """Why a project that configures nothing for the gate can not have a change."""
-    folders = (project.root, *project.root.resolve().parents)
-    if not any((folder / ".git").exists() for folder in folders):
-        return "no git repository"
-    try:
-        unborn = git(project.root, "rev-parse", "--verify", "--quiet", "HEAD").status == 1
-    except NoEvidence:
-        return None  # as above
-    return "nothing is committed yet" if unborn else None
-
-
 def branch_of(change: Change) -> str:
     """The name of the branch. Raises NoEvidence on a detached head of which nobody says the name."""
-    name = change.request.head.ref if change.request else change.environment.get("GITHUB_HEAD_REF")
-    if name:
-        return name
-    answer = git(change.root, "symbolic-ref", "--short", "--quiet", "HEAD")
-    if answer.status != 0:
+    if change.request is not None:
+        return change.request.head.ref
+    # Not --short, which writes more where a tag has the same name.
+    checked_out = git(change.root, "symbolic-ref", "--quiet", "HEAD").stdout.rstrip("\n").removeprefix(_HERE)
+    name = checked_out or change.environment.get("GITHUB_HEAD_REF")
+    if not name:
         raise NoEvidence("the head is detached, so the branch has no name here: check it out, or set GITHUB_HEAD_REF")
-    return answer.stdout.rstrip("\n")
+    return name
 
 
 def _head(root: Path, request: Request | None) -> str:
@@ -119,12 +109,14 @@ def _base_of(project: Project, key: str | None, environment: Mapping[str, str], 
     for ref in _bases(project.root, key, environment, request):
         found = git(project.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         if found.status == 0:
-            name = request.base.ref if request else ref.removeprefix("refs/remotes/").removeprefix(_HERE)
-            return Base(found.stdout.strip(), name)
+            # What origin/HEAD stands for can be fetched, it can not.
+            name = request.base.ref if request else done(project.root, "rev-parse", "--symbolic-full-name", ref).stdout
+            return Base(found.stdout.strip(), name.strip().removeprefix("refs/remotes/").removeprefix(_HERE))
     wanted = _wanted(key, environment, request)
     if wanted is None:
         raise NoEvidence(
-            "no main or master here: name the branch that this one goes to, base in [tool.artisan.pull_request]"
+            "no main or master here: fetch it (fetch-depth: 0 of actions/checkout does it), or name the branch that this "
+            "one goes to, base in [tool.artisan.pull_request]"
         )
     raise NoEvidence(f"there is no branch {wanted!r} here: {_remedy(project.root, wanted, environment)}")
 
@@ -156,7 +148,8 @@ def _fork(root: Path, base: Base, head: str, cut: frozenset[str], environment: M
         done(root, "rev-list", f"{base.commit}...{head}").stdout.split() if cut else ()
     ):
         return met.stdout.strip()
-    remedy = _remedy(root, base.name.removeprefix("origin/"), environment)
+    branch = "" if base.commit.startswith(base.name) else base.name.removeprefix("origin/")
+    remedy = _remedy(root, branch, environment)
     raise NoEvidence(f"this clone does not show where the branch left {base.name}: {remedy}")
 
 
@@ -172,8 +165,9 @@ def _remedy(root: Path, branch: str, environment: Mapping[str, str]) -> str:
     if told(root, "--is-shallow-repository") == "true":
         # No history is filled up but that of what is fetched.
         here = environment.get("GITHUB_REF") or git(root, "symbolic-ref", "--quiet", "HEAD").stdout.strip()
-        fetch = f"git fetch --unshallow origin {here}".rstrip()
-    return f"{fetch} +{_HERE}{branch}:{_ORIGIN}{branch} (fetch-depth: 0 of actions/checkout does it)"
+        fetch = f"git fetch --unshallow origin {shlex.quote(here) if here else ''}".rstrip()
+    refs = shlex.quote(f"+{_HERE}{branch}:{_ORIGIN}{branch}") if branch else ""
+    return f"{fetch} {refs}".rstrip() + " (fetch-depth: 0 of actions/checkout does it)"
 
 
 def _limits(project: Project, base: Base) -> PullRequest:
@@ -185,7 +179,10 @@ def _limits(project: Project, base: Base) -> PullRequest:
         raw = artisan_table(tomllib.loads(text), where)
         environments = as_table(raw.get("environments", {}), where)
         limits = resolve(project.environment.env, environments, where).table.limits
-        table = {**as_table(raw.get(_GATE, {}), where), **limits.get(_GATE, {})}
+        policies = as_table(raw.get("policies", {}), where)
+        named = as_table(as_table(policies.get(project.policy, {}), where).get("limits", {}), where)
+        stated = (raw.get(_GATE, {}), limits.get(_GATE, {}), named.get(_GATE, {}))
+        table = {key: value for one in stated for key, value in as_table(one, where).items()}
         return convert(table, PullRequest, f"{where[:-1]}.{_GATE}]")
     except (SettingsError, tomllib.TOMLDecodeError) as error:
         raise NoEvidence(f"the limits of {base.name} can not be read: {error}") from None

@@ -26,22 +26,35 @@ class Request(msgspec.Struct, frozen=True):
     body: str | None
 
 
+class Queued(msgspec.Struct, frozen=True):
+    """What a merge queue has made of pull requests and their base."""
+
+    head_sha: str
+
+
 class _Event(msgspec.Struct, frozen=True):
     pull_request: Request | None = None
+    merge_group: Queued | None = None
 
 
 def request_of(environment: Mapping[str, str]) -> Request | None:
     """The pull request of the event that started this run, None where none did. Raises NoEvidence."""
-    path = environment.get("GITHUB_EVENT_PATH")
-    try:
-        event: _Event = read_json(Path(path), _Event, "the event of GITHUB_EVENT_PATH") if path else _Event()
-    except SettingsError as error:
-        raise NoEvidence(str(error)) from None
+    event = _event_of(environment)
     if event.pull_request is None and environment.get("GITHUB_EVENT_NAME", "").startswith("pull_request"):
         raise NoEvidence("this run is for a pull request, and GITHUB_EVENT_PATH leads to none")
     return event.pull_request
 
 
-def in_merge_queue(environment: Mapping[str, str]) -> bool:
-    """Whether this run is for a queue's commit, whose pull requests have been judged one by one."""
-    return environment.get("GITHUB_EVENT_NAME") == "merge_group"
+def queued_commit(environment: Mapping[str, str]) -> str | None:
+    """The commit of a merge queue that this run is for, whose pull requests have been judged one by one."""
+    queued = _event_of(environment).merge_group
+    return queued.head_sha if queued else None
+
+
+def _event_of(environment: Mapping[str, str]) -> _Event:
+    path = environment.get("GITHUB_EVENT_PATH")
+    try:
+        event: _Event = read_json(Path(path), _Event, "the event of GITHUB_EVENT_PATH") if path else _Event()
+    except SettingsError as error:
+        raise NoEvidence(str(error)) from None
+    return event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pytest_artisan.gates.changing.change import Change
 from pytest_artisan.git import done, told
 from pytest_artisan.tools import Answer
+from pytest_artisan.verdict.evidence import NoEvidence
 
 _GENERATED = "linguist-generated"
 # Written by tools, and read by the gate security.
@@ -23,6 +24,7 @@ _LOCK_FILES = frozenset({
     "Cargo.lock", "Gemfile.lock", "composer.lock", "go.sum", "flake.lock",
 })  # fmt: skip
 _SUBMODULE = "160000"
+_DIFF = ("diff-tree", "-r", "-z", "--numstat")
 
 
 class Row(NamedTuple):
@@ -35,29 +37,36 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines that count, the lines of every file that is left out, and the files of which lines say little."""
+    """The lines that count, the lines of every file that is left out, and the files of which lines say little.
+
+    `turned` are those that were texts until now: a byte makes them binary, and hides what else has changed.
+    """
 
     counted: int
     left_out: Mapping[str, int]
     binary: tuple[str, ...]
+    turned: tuple[str, ...]
     submodules: tuple[str, ...]
 
 
 def lines_of(change: Change) -> Lines:
     """What the branch changes since it left its base. Raises NoEvidence."""
+    fork, head = change.fork, change.head
     with _bare(change.root) as ask:
-        told_apart = ask("diff-tree", "-r", "-z", "--no-renames", "--raw", "--numstat", change.fork, change.head).stdout
-        renamed = ask("diff-tree", "-r", "-z", "--find-renames", "--numstat", change.fork, change.head).stdout
-        plain = list(_rows(told_apart))
+        answer = ask(*_DIFF, "--raw", "--find-renames", fork, head).stdout
+        rows = _rows(answer)
         ask("read-tree", change.base.commit)
-        left_out = _left_out(ask, [row.path for row in plain])
-    lines = {row.path: row.lines for row in plain}
-    rows = [fair for row in _rows(renamed) for fair in _fair(row, left_out, lines)]
+        left_out = _left_out(ask, sorted({name for row in rows for name in (row.old, row.path)}))
+        if any((row.old in left_out) != (row.path in left_out) for row in rows):
+            rows = list(_fair(rows, left_out, _rows(ask(*_DIFF, "--no-renames", fork, head).stdout)))
+        binary = [row for row in rows if row.lines is None and row.path not in left_out]
+        texts = _texts(ask, fork, [row.old for row in binary])
     return Lines(
         counted=sum(row.lines or 0 for row in rows if row.path not in left_out),
         left_out={row.path: row.lines or 0 for row in rows if row.path in left_out},
-        binary=tuple(row.path for row in rows if row.lines is None and row.path not in left_out),
-        submodules=tuple(_submodules(told_apart)),
+        binary=tuple(row.path for row in binary),
+        turned=tuple(row.path for row in binary if row.old in texts),
+        submodules=tuple(_submodules(answer)),
     )
 
 
@@ -82,21 +91,39 @@ def _submodules(text: str) -> Iterator[str]:
     for token in tokens:
         if not token.startswith(":"):
             return
-        path = next(tokens)
+        path = _name(token, tokens)
         if _SUBMODULE in token[1:].split(" ", 2)[:2]:
             yield path
 
 
-def _rows(text: str) -> Iterator[Row]:
-    """The rows of git's format of numbers; one without a name is followed by the two of a rename."""
-    tokens = iter(text.split("\0")[:-1])
+def _rows(text: str) -> list[Row]:
+    """The rows of git's format of numbers; one without a name is followed by the two of a rename. Raises NoEvidence."""
+    tokens, rows = iter(text.split("\0")[:-1]), list[Row]()
     for token in tokens:
         if token.startswith(":"):
-            next(tokens)
+            _name(token, tokens)
             continue
         added, deleted, path = token.split("\t", 2)
         old, new = (path, path) if path else (next(tokens), next(tokens))
-        yield Row(old, new, None if added == "-" else int(added) + int(deleted))
+        rows.append(Row(old, new, None if added == "-" else int(added) + int(deleted)))
+    if len({row.path for row in rows}) < len(rows):
+        raise NoEvidence("two files of the change have names that can not be told apart: they are not UTF-8")
+    return rows
+
+
+def _name(token: str, tokens: Iterator[str]) -> str:
+    """The name behind a token of the raw format, the new one where there are two."""
+    name = next(tokens)
+    return next(tokens) if token.rpartition(" ")[2].startswith("R") else name
+
+
+def _texts(ask: Callable[..., Answer], commit: str, paths: Sequence[str]) -> frozenset[str]:
+    """Those of these files that are texts in a commit, and have lines."""
+    if not paths:
+        return frozenset()
+    empty = ask("hash-object", "-t", "tree", "--stdin").stdout.strip()
+    found = _rows(ask("--literal-pathspecs", *_DIFF, empty, commit, "--", *paths).stdout)
+    return frozenset(row.path for row in found if row.lines)
 
 
 def _left_out(ask: Callable[..., Answer], paths: Sequence[str]) -> frozenset[str]:
@@ -113,8 +140,11 @@ def _is_left_out(path: str, generated: str) -> bool:
     return generated == "unspecified" and os.path.basename(path) in _LOCK_FILES
 
 
-def _fair(row: Row, left_out: frozenset[str], lines: Mapping[str, int | None]) -> list[Row]:
-    """The row, or two where a rename brings into the light what was left out until now, or the other way round."""
-    if (row.old in left_out) == (row.path in left_out):
-        return [row]
-    return [Row(path, path, lines[path]) for path in (row.old, row.path)]
+def _fair(rows: Iterable[Row], left_out: Container[str], plain: Iterable[Row]) -> Iterator[Row]:
+    """Two rows for one where a rename brings into the light what was left out until now, or the other way round."""
+    lines = {row.path: row.lines for row in plain}
+    for row in rows:
+        if (row.old in left_out) == (row.path in left_out):
+            yield row
+        else:
+            yield from (Row(path, path, lines[path]) for path in (row.old, row.path))

@@ -46,12 +46,16 @@ def _released(project: Project, table: Migrations) -> Iterator[tuple[Path, str]]
         yield project.root, ""
         return
     with checked_out(project.root, found[0].commit) as tree:
-        yield tree, found[0].version if _has_migrations(tree, table) else ""
+        yield tree, found[0].version if _config_of(tree, table) else ""
 
 
-def _has_migrations(tree: Path, table: Migrations) -> bool:
+def _config_of(tree: Path, table: Migrations) -> str | None:
+    """Alembic's configuration in a release's files, which may have had another name; None where it had no migrations."""
     pyproject = tree / "pyproject.toml"
-    return (tree / table.config).exists() or (pyproject.exists() and "alembic" in read_toml(pyproject).get("tool", {}))
+    tools = read_toml(pyproject).get("tool", {}) if pyproject.exists() else {}
+    said = tools.get("artisan", {}).get("migrations", {}).get("config")
+    names = [name for name in (said, table.config, "alembic.ini") if isinstance(name, str) and (tree / name).is_file()]
+    return names[0] if names else "alembic.ini" if "alembic" in tools else None
 
 
 def between(project: Project, table: Migrations, old: Path, name: str, now: datetime) -> CheckEvidence:
@@ -61,10 +65,12 @@ def between(project: Project, table: Migrations, old: Path, name: str, now: date
     Raises NoEvidence.
     """
     new, other = project.root, str(project.root)
+    before = msgspec.structs.replace(table, config=_config_of(old, table) or table.config)
     with fresh_databases(project, table) as urls:
-        made = ask("prepare", old, table, urls, other=other)
+        made = ask("prepare", old, before, urls, other=other)
         upgraded = ask("upgrade", new, table, urls)
-        used = ask("use", old, table, urls, other=other)
+        choices = {dialect: run.choices for dialect, run in made.items()}
+        used = ask("use", old, before, urls, other=other, choices=choices)
         read = ask("read", new, table, urls)
     runs = {
         dialect: _together(run, name, made[dialect], used[dialect], read[dialect]) for dialect, run in upgraded.items()

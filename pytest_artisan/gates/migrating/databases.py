@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_artisan.gates.gate import Project
 from pytest_artisan.gates.tables import Migrations
@@ -53,17 +53,17 @@ def fresh_postgresql(variable: str) -> Iterator[str]:
     import sqlalchemy as sql
 
     name = f"{PREFIX}{secrets.token_hex(8)}"
-    options = {"isolation_level": "AUTOCOMMIT", "connect_args": {"connect_timeout": _CONNECT_S}}
+    # A `dbname` in the query would win over the database.
+    made = server.set(database=name).difference_update_query(["dbname"])
     try:
-        engine = sql.create_engine(server, poolclass=sql.NullPool, **options)
-        with engine.connect() as connection:
-            try:
-                # Of template1 nobody else may hold a connection.
-                connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
-                made = server.set(database=name)
-                yield made.render_as_string(hide_password=False)
-            finally:
-                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        try:
+            # Of template1 nobody else may hold a connection.
+            _execute(server, f"CREATE DATABASE {name} TEMPLATE template0")
+            if _execute(made, "SELECT current_database()") != name:
+                raise NoEvidence(f"{variable}: the server gives another database than the one that was made on it")
+            yield made.render_as_string(hide_password=False)
+        finally:
+            _execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     except ImportError as error:
         raise NoEvidence(
             f"{variable}: the driver {error.name} is not installed: pip install pytest-artisan[postgres]"
@@ -71,6 +71,16 @@ def fresh_postgresql(variable: str) -> Iterator[str]:
     except sql.exc.SQLAlchemyError as error:
         cause = Masker().text(" ".join(str(getattr(error, "orig", None) or error).split()))
         raise NoEvidence(f"{variable}: {one_line(cause)}") from None
+
+
+def _execute(url: sql.URL, statement: str) -> object:
+    """A statement's first value, by a connection of its own: one that waits for long may be cut, and then drops nothing."""
+    import sqlalchemy as sql
+
+    options = {"isolation_level": "AUTOCOMMIT", "connect_args": {"connect_timeout": _CONNECT_S}}
+    with sql.create_engine(url, poolclass=sql.NullPool, **options).connect() as connection:
+        result = connection.exec_driver_sql(statement)
+        return result.scalar() if result.returns_rows else None
 
 
 def _server(variable: str) -> sql.URL:
@@ -96,5 +106,6 @@ def with_lock_timeout(url: str, milliseconds: int) -> str:
     """The URL of sessions that give up a lock after that time, whoever opens them."""
     import sqlalchemy as sql
 
-    options: Any = f"-c lock_timeout={milliseconds}"
-    return sql.make_url(url).update_query_dict({"options": options}).render_as_string(hide_password=False)
+    made = sql.make_url(url)
+    options = " ".join([*made.normalized_query.get("options", ()), f"-c lock_timeout={milliseconds}"])
+    return made.update_query_dict({"options": options}).render_as_string(hide_password=False)

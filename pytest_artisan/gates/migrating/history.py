@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,8 +29,7 @@ class Program:
 class History:
     """The releases, and by revision the programs that they hold.
 
-    `tagged` are also the revisions of tags that are only named like a release: of those nobody has judged any, but a
-    database may have run them.
+    `tagged` are also the revisions of all other tags: of those nobody has judged any, but a database may have run them.
     """
 
     root: Path
@@ -43,7 +42,8 @@ class History:
         there = {revision.id: revision.path for revision in directory.revisions}
         for id_, programs in self.released.items():
             if id_ not in there:
-                gone = sorted(one.path for one in programs if str(Path(one.path).parent) in directory.places)
+                # A revision of another script directory is still there.
+                gone = sorted(one.path for one in programs if not (self.root / one.path).exists())
                 if gone:
                     yield Fault(id_, "missing-revision", f"{gone[0]} is gone", gone[0])
             elif _code(self.root / there[id_]) not in {one.code for one in programs}:
@@ -55,7 +55,9 @@ class History:
             return f"nullable by revision {revision}, which no release has yet"
         by_time = sorted(self.releases, key=lambda release: release.at)
         first = next(one for one in by_time if revision in programs_at(self.root, one.commit))
-        due = first.at + timedelta(days=days)
+        # No release is older than its commit, whatever its tag says.
+        made = int(done(self.root, "show", "--no-patch", "--format=%ct", first.commit).stdout)
+        due = max(first.at, datetime.fromtimestamp(made, UTC)) + timedelta(days=days)
         if now >= due:
             return None
         return f"nullable since {first.version} of {first.at:%Y-%m-%d}, so not before {due:%Y-%m-%d %H:%M} UTC"
@@ -65,13 +67,15 @@ def history_of(root: Path) -> History:
     """Of the repository that `root` is in. Raises NoEvidence, for a shallow clone too: it does not know its tags."""
     if told(root, "--is-shallow-repository") == "true":
         raise NoEvidence("a shallow clone does not know its releases; fetch all of it, with its tags (fetch-depth: 0)")
-    named = [one for one in releases(root) if one.commit]
-    sound = tuple(one for one in named if not one.fault)
+    sound = tuple(one for one in releases(root) if one.commit and not one.fault)
+    tags = done(root, "rev-list", "--no-walk", "--tags").stdout.split()
+    if not tags and git(root, "config", "--get-regexp", r"^remote\..*\.tagopt$", "--no-tags").status == 0:
+        raise NoEvidence("a clone without tags does not know its releases; git fetch --tags")
     programs: dict[str, set[Program]] = {}
     for commit in _tips(root, [one.commit for one in sound]):
         for id_, program in programs_at(root, commit).items():
             programs.setdefault(id_, set()).add(program)
-    tagged = {id_ for commit in _tips(root, [one.commit for one in named]) for id_ in programs_at(root, commit)}
+    tagged = {id_ for commit in _tips(root, tags) for id_ in programs_at(root, commit)}
     return History(root, sound, {id_: frozenset(found) for id_, found in programs.items()}, frozenset(tagged))
 
 

@@ -75,6 +75,7 @@ def faults_of(
 def _of_revision(revision: Revision, known: Known) -> Iterator[Fault]:
     """What is wrong with steps together."""
     made = {step.table for step in revision.steps if step.kind is Kind.CREATE_TABLE and Fact.PERHAPS not in step.facts}
+    made -= known.tables.keys()
     locked: dict[int, dict[str, Step]] = {}
     writes: dict[int, Step] = {}
     impatient: Step | None = None
@@ -137,7 +138,7 @@ def _of_step(step: Step, revision: str, known: Known, may_not_drop: MayNotDrop) 
         case Kind.WRITE:
             if Fact.EVERY_ROW in step.facts:
                 yield "write-without-where", what
-            if Fact.BATCH not in step.facts or step.transaction:
+            if not step.to or step.to != known.table(step.table).key or step.transaction:
                 yield "long-write", what
 
 

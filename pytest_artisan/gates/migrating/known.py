@@ -26,10 +26,11 @@ class KnownColumn:
 class KnownTable:
     """A table. What is fresh no release has, so that nobody uses it yet.
 
-    `added` says where a constraint came from; `checks` which column one shows not to be NULL, and since when for all rows.
+    `key` is the one column of its primary key, where it has just one. `added` says where a constraint came from; `checks` which column one shows not to be NULL, and since when for all rows.
     """
 
     is_fresh: bool = False
+    key: str = ""
     columns: dict[str, KnownColumn] = field(default_factory=dict)
     added: dict[str, Place] = field(default_factory=dict)
     checks: dict[str, tuple[str, Place | None]] = field(default_factory=dict)
@@ -55,9 +56,10 @@ class Known:
     def learn(self, step: Step, revision: str, *, is_new: bool) -> None:
         """Go on by one step of a revision, which is new where no release has it."""
         match step.kind:
-            case Kind.CREATE_TABLE if Fact.PERHAPS not in step.facts:
+            case Kind.CREATE_TABLE if Fact.PERHAPS not in step.facts and step.table not in self.tables:
                 columns = {one.name: KnownColumn(one.type, revision if one.nullable else "") for one in step.columns}
-                self.tables[step.table] = KnownTable(is_new, columns)
+                keys = [one.name for one in step.columns if one.key]
+                self.tables[step.table] = KnownTable(is_new, keys[0] if len(keys) == 1 else "", columns)
             case Kind.DROP_TABLE:
                 self.tables.pop(step.table, None)
             case Kind.RENAME_TABLE:
@@ -71,7 +73,7 @@ class Known:
 
 def _learn_of(table: KnownTable, step: Step, place: Place, is_new: bool) -> None:
     match step.kind:
-        case Kind.ADD_COLUMN if Fact.PERHAPS not in step.facts:
+        case Kind.ADD_COLUMN if Fact.PERHAPS not in step.facts and step.name not in table.columns:
             since = place[0] if Fact.NULLABLE in step.facts else ""
             table.columns[step.name] = KnownColumn(step.to, since, is_new)
         case Kind.CHANGE_TYPE:
@@ -83,6 +85,7 @@ def _learn_of(table: KnownTable, step: Step, place: Place, is_new: bool) -> None
         case Kind.DROP_COLUMN | Kind.RENAME_COLUMN:
             moved = table.columns.pop(step.name, KnownColumn())
             table.columns |= {step.to: moved} if step.to else {}
+            table.key = step.to if step.name == table.key else table.key
             table.checks = {name: one for name, one in table.checks.items() if one[0] != step.name}
         case Kind.DROP_CONSTRAINT:
             table.checks.pop(step.name, None)

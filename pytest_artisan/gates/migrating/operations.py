@@ -54,7 +54,7 @@ def _add_column(operation: ops.AddColumnOp, context: MigrationContext) -> Iterat
     made = SchemaObjects(context).table(operation.table_name, column, schema=operation.schema)
     facts = _column_facts(column, context) | _perhaps(operation.if_not_exists)
     yield Step(Kind.ADD_COLUMN, table, str(column.name), _type(column.type, context), facts)
-    for constraint in made.constraints:
+    for constraint in (*made.constraints, *column.constraints):
         if not isinstance(constraint, sql.PrimaryKeyConstraint):
             yield _of_constraint(table, constraint, context)
     for index in made.indexes:

@@ -1,6 +1,7 @@
 """A process that reads the revisions of the project in the current directory, and answers with JSON.
 
-`python -m pytest_artisan.gates.migrating.reading alembic.ini [postgresql]`; where it can not, the last line of its errors says why.
+Its arguments are the configuration's name, and `postgresql` where that is known; where it can not read them, the last
+line of its errors says why.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_artisan.gates.migrating.recording import recorded
 from pytest_artisan.gates.migrating.revisions import config_of
 from pytest_artisan.gates.migrating.steps import Directory, Problem, Revision
+from pytest_artisan.gates.migrating.untaken import is_of
 from pytest_artisan.settings import one_line
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 # How Alembic begins or ends what it only warns of.
 _WARNINGS = {"is present more than once": "duplicate-revision", "is not present": "missing-parent"}
+_RECIPE = "where script_location names a package that is installed, write a path such as %(here)s/migrations"
 
 
 class CanNotReadError(Exception):
@@ -48,6 +52,9 @@ def directory_of(root: Path, config: str, dialect: str = "") -> Directory:
     dialect = dialect or ("postgresql" if address.startswith("postgres") else "sqlite")
     folders = [Path(folder) for folder in script._version_locations]
     places = tuple(_below(root, folder) for folder in folders)
+    for folder in folders:
+        if not is_of(folder, root):
+            raise CanNotReadError(f"{config}: its revisions, in {folder.resolve()}, are not of this tree; {_RECIPE}")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -62,8 +69,6 @@ def directory_of(root: Path, config: str, dialect: str = "") -> Directory:
 
 
 def _revision(root: Path, script: Script, dialect: str) -> Revision:
-    from pytest_artisan.gates.migrating.recording import recorded
-
     down = tuple(str(one) for one in script._versioned_down_revisions)
     steps = recorded(lambda: script.module.upgrade(), script.path, dialect)
     return Revision(script.revision, _below(root, Path(script.path)), down, tuple(steps))
@@ -102,6 +107,8 @@ def main() -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
+    # Of this package all has been found; of the project everything is found here first.
+    sys.path.insert(0, str(Path.cwd()))
     event.listen(Engine, "do_connect", _refuse)
     answers_to = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -111,7 +118,3 @@ def main() -> None:
         sys.exit(f"\n{one_line(str(error))}")
     with answers_to:
         answers_to.write(msgspec.json.encode(answer))
-
-
-if __name__ == "__main__":
-    main()

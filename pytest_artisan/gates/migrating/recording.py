@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from alembic import op
 from alembic.operations import Operations
 from alembic.operations.base import AbstractOperations
 from alembic.operations.batch import BatchOperationsImpl
@@ -18,17 +20,37 @@ from alembic.operations.ops import CreateTableOp, MigrateOperation
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.engine.url import URL
+from sqlalchemy.types import TypeEngine
 
 from pytest_artisan.gates.migrating.operations import steps_of, table_key
 from pytest_artisan.gates.migrating.statements import steps_of_statement
 from pytest_artisan.gates.migrating.steps import Kind, Step
+from pytest_artisan.gates.migrating.untaken import Untaken
 from pytest_artisan.settings import one_line
+
+_DIALECTS = ("postgresql", "sqlite")
 
 
 def recorded(upgrade: Callable[[], object], path: str, dialect: str) -> list[Step]:
     """The steps of the revision at `path`; one that is UNREAD for whatever could not be followed."""
+    untaken = Untaken(path)
+    steps = _run(upgrade, path, dialect, untaken)
+    if any(step.kind is Kind.UNREAD for step in steps):
+        return steps
+    if untaken.calls():
+        # It may be what another dialect needs.
+        for other in _DIALECTS:
+            _run(upgrade, path, other, untaken)
+    for file, line in untaken.calls():
+        place = "" if file == path else f"{os.path.relpath(file)} "
+        why = f"{place}line {line}: a call there is not made here, and may be elsewhere"
+        steps.append(msgspec.structs.replace(_unread(why), line=1 if place else line))
+    return steps
+
+
+def _run(upgrade: Callable[[], object], path: str, dialect: str, untaken: Untaken) -> list[Step]:
     recorder = _Recorder(path, dialect)
-    with recorder.watching():
+    with recorder.watching(), untaken.watching():
         try:
             upgrade()
         except BaseException as error:  # noqa: BLE001  # sys.exit is no way to end a migration either
@@ -47,6 +69,12 @@ class _NoConnection:
     def __init__(self, context: _Context) -> None:
         self.dialect = context.dialect
         self._context = context
+
+    def _run_ddl_visitor(self, visitor: Any, element: object, **options: object) -> None:
+        """The type of an enum is made and dropped in this way; of a table nobody can tell whether it is there."""
+        if not isinstance(element, TypeEngine):
+            self.__getattr__("_run_ddl_visitor")
+        visitor(self.dialect, self._context.recorder, **options | {"checkfirst": False}).traverse_single(element)
 
     def __getattr__(self, name: str) -> Any:
         self._context.recorder.add([_unread(f"asks the database (.{name}), which is not there to answer")])
@@ -138,11 +166,36 @@ class _Recorder:
         with (
             patch.object(AbstractOperations, "invoke", lambda *given: self._invoke(*given)),
             patch.object(BatchOperationsImpl, "flush", lambda batch: self._flush(batch)),
+            # What a revision does to it, the next one need not find in another process.
+            patch.dict(vars(op)),
+            patch.object(_Doors, "watcher", self),
             Operations.context(self._context),
         ):
             yield
 
 
+class _Doors:
+    """Ways around Alembic, which are shut while a revision is run."""
+
+    watcher: _Recorder | None = None
+    EVENTS = (
+        "sqlite3.connect",
+        "socket.connect",
+        "subprocess.Popen",
+        "os.system",
+        "os.exec",
+        "os.fork",
+        "os.posix_spawn",
+    )
+
+    @classmethod
+    def heard(cls, event: str, arguments: object) -> None:
+        if cls.watcher is not None and event in cls.EVENTS:
+            cls.watcher.add([_unread(f"goes its own way ({event})")])
+            raise _Asked(f"{event} is not for a revision that is read")
+
+
+sys.addaudithook(_Doors.heard)
 _INVOKE = AbstractOperations.invoke
 _LONGEST = 200  # characters of a reason
 

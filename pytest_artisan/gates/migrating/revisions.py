@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+import pytest_artisan
 from pytest_artisan import tools
 from pytest_artisan.gates.gate import Project
 from pytest_artisan.gates.migrating.steps import Directory
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _WHERE = "pyproject.toml [tool.artisan]"
+# By the package that is at work here, whichever else is installed.
+_PACKAGE = str(Path(pytest_artisan.__file__).parents[1])
+_START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import pytest_artisan; del sys.path[0]; "
+    "from pytest_artisan.gates.migrating.reading import main; main()"
+)
 
 
 def config_of(root: Path, name: str) -> Config:
@@ -33,8 +40,8 @@ def config_of(root: Path, name: str) -> Config:
 def read(project: Project, table: Migrations) -> Directory:
     """All revisions, and what each does. Raises NoEvidence with one line where that can not be told."""
     dialect = ["postgresql"] if names_postgresql(project, table) else []
-    # As Alembic's own command: the current directory is no place for imports; and nothing is left behind.
-    arguments = ["-P", "-B", "-m", "pytest_artisan.gates.migrating.reading", table.config, *dialect]
+    # What is read is never found in the place of this package, and nothing is left behind.
+    arguments = ["-P", "-B", "-c", _START, _PACKAGE, table.config, *dialect]
     try:
         answer = tools.run(sys.executable, arguments, cwd=project.root, timeout_s=table.timeout_s)
     except NoEvidence as error:

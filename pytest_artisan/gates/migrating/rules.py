@@ -103,7 +103,7 @@ RULES = {
     "rewrite-table": Rule("it is copied behind a lock", "batch_alter_table without recreate", locks=True),
     "long-write": Rule(
         "one statement locks all rows that it changes until it is done",
-        "a revision of its own, in autocommit_block(), by batches of at most 10,000 keys",
+        "a revision of its own, in autocommit_block(), by batches of at most 10,000 primary keys",
         locks=True,
     ),
     "write-with-ddl": Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ def ask(action: Action, tree: Path, table: Migrations, urls: Mapping[str, str], 
 
     It finds `tree` as the project's root, and nothing of this environment that could lead to a database.
     """
-    asked = Request(action=action, ini=table.config, urls=dict(urls), **request)
+    asked = Request(action=action, parent=os.getpid(), ini=table.config, urls=dict(urls), **request)
     try:
         said = tools.run(
             sys.executable,

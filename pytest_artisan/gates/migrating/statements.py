@@ -36,6 +36,8 @@ _COMMANDS: tuple[tuple[str, Kind, frozenset[Fact]], ...] = (
         frozenset(),
     ),
     (rf"ALTER TYPE {_NAME} RENAME VALUE '[^']*' TO '[^']*'", Kind.RENAME_VALUE, frozenset()),
+    # Made, it does nothing yet.
+    (rf"CREATE FUNCTION {_NAME} ?\(.*", Kind.OTHER, frozenset()),
     (r"CREATE EXTENSION (?:IF NOT EXISTS )?[\w\"-]+", Kind.OTHER, frozenset()),
     (rf"VACUUM(?: ANALYZE)? {_NAME}", Kind.OTHER, frozenset()),
     (rf"REINDEX (?:INDEX|TABLE|SCHEMA) CONCURRENTLY {_NAME}", Kind.OTHER, frozenset({Fact.CONCURRENT})),
@@ -121,6 +123,7 @@ def _create_table(statement: exp.Create, facts: frozenset[Fact]) -> Iterator[Ste
     yield Step(Kind.CREATE_TABLE, _table(target), facts=facts, columns=tuple(columns))
     if statement.expression:
         yield Step(Kind.COPY, _table(target), text=_sql(statement))
+        yield from _write(statement.expression)
 
 
 def _column(defined: exp.ColumnDef) -> Step:
@@ -242,24 +245,38 @@ def _write(statement: Any) -> Iterator[Step]:
             continue
         where = one.args.get("where")
         facts = frozenset({Fact.EVERY_ROW} if not isinstance(one, exp.Merge) and _is_all(where) else ())
-        facts |= {Fact.BATCH} if where is not None and _is_batch(where.this) else set()
-        yield Step(Kind.WRITE, table, facts=facts, text=one.key)
+        batch = "" if where is None else _batch_of(where.this)
+        yield Step(Kind.WRITE, table, to=batch, facts=facts, text=one.key)
 
 
 def _is_all(where: Any) -> bool:
     return where is None or where.find(exp.Column) is None
 
 
-def _is_batch(condition: Any) -> bool:
-    """Whether all that it holds for is a short range of keys, or the first few of a query."""
-    if isinstance(condition, exp.And):
-        return any(map(_is_batch, condition.flatten()))
-    if isinstance(condition, exp.Between):
-        ends = [condition.args[end] for end in ("low", "high")]
-        return all(one.is_int for one in ends) and int(ends[1].name) - int(ends[0].name) < _BATCH
-    query = condition.args.get("query") if isinstance(condition, exp.In) else None
-    limit = query.this.args.get("limit") if isinstance(query, exp.Subquery) else None
-    return limit is not None and limit.expression.is_int and int(limit.expression.name) <= _BATCH
+def _batch_of(condition: Any) -> str:
+    """The column of which it allows a short range of whole numbers, or the first few of a query; none where it is longer."""
+    low, high = dict[str, int](), dict[str, int]()
+    for one in condition.flatten() if isinstance(condition, exp.And) else (condition,):
+        if not isinstance(one.this, exp.Column):
+            continue
+        column = _folded_of(one.this.this)
+        match one:
+            case exp.Between():
+                low |= _whole(column, one.args["low"])
+                high |= _whole(column, one.args["high"])
+            case exp.GTE() | exp.GT():
+                low |= _whole(column, one.expression, isinstance(one, exp.GT))
+            case exp.LTE() | exp.LT():
+                high |= _whole(column, one.expression, -isinstance(one, exp.LT))
+            case exp.In() if isinstance(query := one.args.get("query"), exp.Subquery):
+                limit = query.this.args.get("limit")
+                if limit is not None and limit.expression.is_int and int(limit.expression.name) <= _BATCH:
+                    return column
+    return next((name for name in low if name in high and high[name] - low[name] < _BATCH), "")
+
+
+def _whole(column: str, number: Any, more: int = 0) -> dict[str, int]:
+    return {column: number.to_py() + more} if number.is_int else {}
 
 
 def _select(statement: Any) -> Iterator[Step]:

@@ -56,7 +56,6 @@ class Fact(StrEnum):
     USING = "using"
     PERHAPS = "perhaps"  # IF EXISTS, IF NOT EXISTS: nobody knows what was there
     EVERY_ROW = "every row"
-    BATCH = "batch"
     UNIQUE = "unique"
 
 
@@ -72,8 +71,8 @@ class Column(msgspec.Struct, frozen=True):
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that a revision does.
 
-    `name` is a column's, a constraint's or an index's; `to` a new name, a type or the table that is referred to; `text`
-    what people read, or a condition. `transaction` is 0 where the step is alone in its own, outside of the revision's.
+    `name` is a column's, a constraint's or an index's; `to` a new name, a type, the table that is referred to, or the
+    column whose values make a batch of a write; `text` what people read, or a condition. `transaction` is 0 where the step is alone in its own, outside of the revision's.
     """
 
     kind: Kind

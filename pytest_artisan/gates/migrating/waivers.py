@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import replace as replace_fields
 
-from pytest_artisan.audit.waivers import ends_soon, lines_of, term_faults
+from pytest_artisan.audit.waivers import Answered, ends_soon, lines_of
 from pytest_artisan.gates.migrating.inside.messages import LOCK_RULES, OLD_RULES, ROUND_TRIP_RULES
 from pytest_artisan.gates.migrating.rules import RULES
 from pytest_artisan.settings import Table, convert, one_line, read_toml
@@ -22,7 +22,7 @@ RUN_RULES = (*ROUND_TRIP_RULES, *OLD_RULES, *LOCK_RULES)
 _Text = Annotated[str, Meta(min_length=1)]
 
 
-class Waiver(Table, frozen=True):
+class Waiver(Table, Answered, frozen=True):
     """`owner` answers for a revision that breaks `rule`, through the day `expires` in UTC."""
 
     revision: _Text
@@ -35,13 +35,6 @@ class Waiver(Table, frozen=True):
     def lint(self) -> Iterator[str]:
         if self.rule not in (*RULES, *RUN_RULES):
             yield f"rule: {self.rule!r} is none of {', '.join((*RULES, *RUN_RULES))}"
-
-    def faults(self, today: date) -> Iterator[str]:
-        """Why it waives nothing."""
-        yield from term_faults(self.expires, today)
-        for field in ("reason", "owner"):
-            if not getattr(self, field).strip():
-                yield f"has no {field}"
 
     @property
     def name(self) -> str:
@@ -85,8 +78,7 @@ def settled(
         waiver = in_force.get((revision, finding.rule))
         if waiver is not None:
             used.add((revision, finding.rule))
-            told = f"{finding.message}; waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
-            finding = replace(finding, blocks=False, message=one_line(told))
+            finding = replace(finding, blocks=False, message=one_line(f"{finding.message}; {waiver.told()}"))
         findings.append(finding)
     for waiver in own:
         for text, blocks in _told(waiver, today, used, released):

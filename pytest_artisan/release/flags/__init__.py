@@ -1,5 +1,5 @@
 """Feature flags: what is on, for whom, and who has changed it."""
 
-from pytest_artisan.release.flags.manager import FeatureFlagManager, is_enabled
+from pytest_artisan.release.flags.manager import FeatureFlagManager, default_manager, is_enabled
 
-__all__ = ["FeatureFlagManager", "is_enabled"]
+__all__ = ["FeatureFlagManager", "default_manager", "is_enabled"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from pytest_artisan.files import OWN_FOLDER
@@ -30,7 +30,7 @@ def _utc_now() -> datetime:
 
 
 class FeatureFlagManager:
-    """The flags of an environment (`dev`, `stg` or `prod`) of the project that `root` (default: here) is in.
+    """The flags of an environment (default: ARTISAN_ENV, else dev) of the project that `root` (default: here) is in.
 
     Evaluations read a snapshot in memory; once in a second one of them looks whether the store has changed. A store that
     can not be read raises SettingsError here. Later the last snapshot stays in use until it can be read again: the log
@@ -39,7 +39,7 @@ class FeatureFlagManager:
 
     def __init__(
         self,
-        environment: str = "dev",
+        environment: str | None = None,
         root: Path | None = None,
         *,
         clock: Callable[[], datetime] = _utc_now,
@@ -104,10 +104,10 @@ class FeatureFlagManager:
             return before, step(before)
 
         change = self.store.change(flag, from_last, who=who, why=why, at=self._clock())
-        for manager in (self, *_managers.values()):
-            # Who changes a flag and then asks the function below is told at once.
-            if manager.store.path == self.store.path:
-                manager._refresh()
+        self._refresh()
+        # Who changes a flag and then asks the function below is told at once.
+        if default_manager.cache_info().currsize and default_manager().store.path == self.store.path:
+            default_manager()._refresh()
         return change
 
     def _rule(self, flag: str) -> Rule:
@@ -142,16 +142,18 @@ class FeatureFlagManager:
         self.fault = None
 
 
-_managers: dict[tuple[str | None, str], FeatureFlagManager] = {}
+@cache
+def default_manager() -> FeatureFlagManager:
+    """The manager behind `is_enabled`: of ARTISAN_ENV (else dev), and of the project that the first call is in.
+
+    Kept as long as this process, wherever it goes later; `default_manager.cache_clear()` is for tests.
+    """
+    return FeatureFlagManager()
 
 
 def is_enabled(flag: str, user_id: User | None = None) -> bool:
-    """Whether the flag is on for the user, in the environment of ARTISAN_ENV (else dev) of the project that this is in.
+    """Whether the flag is on for the user; see `default_manager` for where.
 
     The first call opens the store, and raises SettingsError where it can not be read; see FeatureFlagManager.
     """
-    place = os.environ.get("ARTISAN_ENV"), os.getcwd()
-    manager = _managers.get(place)
-    if manager is None:
-        manager = _managers.setdefault(place, FeatureFlagManager(get_config().env))
-    return manager.is_enabled(flag, user_id)
+    return default_manager().is_enabled(flag, user_id)

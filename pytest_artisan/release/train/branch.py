@@ -6,8 +6,10 @@ import tomllib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from pytest_artisan.git import done, git, told
-from pytest_artisan.release.train.timetable import WHERE, Train, train_of
+from pytest_artisan.release.train.timetable import WHERE, Train, load_train, train_of
 from pytest_artisan.settings import SettingsError, artisan_table
 from pytest_artisan.verdict.evidence import NoEvidence
 
@@ -21,19 +23,27 @@ def id_of(root: Path, ref: str) -> str | None:
 
 
 def main_of(root: Path) -> str:
-    """The commit of origin's main, else of main. Raises NoEvidence where there is neither."""
+    """The full ref of origin's main, else of main. Raises NoEvidence where there is neither."""
     told(root, "--git-dir")
     for name in _NAMES:
-        if commit := id_of(root, name):
-            return commit
+        if id_of(root, name):
+            return name
     raise NoEvidence("this clone has no branch main; fetch it (git fetch origin main:refs/remotes/origin/main)")
 
 
-def train_of_main(root: Path) -> Train | None:
-    """The train of main's pyproject.toml; None outside of a repository. Raises SettingsError and NoEvidence."""
+def train_in_force(root: Path) -> Train:
+    """What counts at `root`: main's timetable, so that no branch opens a window for itself, and freezes of either.
+
+    Outside of a repository it is that of the project. Raises SettingsError and NoEvidence.
+    """
+    here = load_train(root)
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
-        return None
-    main = main_of(root)
+        return here
+    main = _train_at(root, main_of(root))
+    return msgspec.structs.replace(main, freezes=(*here.freezes, *main.freezes))
+
+
+def _train_at(root: Path, main: str) -> Train:
     if not done(root, "ls-tree", main, "pyproject.toml").stdout:
         return Train()
     try:

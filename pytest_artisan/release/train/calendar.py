@@ -41,10 +41,13 @@ def _of_run(train: Train, run: Run) -> Iterator[Event]:
     first, last = run.regression
     begin = max(run.stg, moment(datetime.combine(first, time()), train.tz))
     end = moment(datetime.combine(last + timedelta(days=1), time()), train.tz)
+    stg = _of_departure(train, run, "stg")
+    off = ", cancelled" if stg.cancelled else ""
+    tests = f"regression in stg, to {last:%a %Y-%m-%d}{off}"
     yield Event(f"{run.tag} freeze", f"feature freeze: {run.tag}", run.freeze, run.freeze)
-    yield Event(f"{run.tag} go/no-go", "go/no-go", run.go_no_go, run.stg)
-    yield _of_departure(train, run, "stg")
-    yield Event(f"{run.tag} tests", f"regression in stg, to {last:%a %Y-%m-%d}", begin, end, days=True)
+    yield Event(f"{run.tag} go/no-go", f"go/no-go{off}", run.go_no_go, run.stg, cancelled=stg.cancelled)
+    yield stg
+    yield Event(f"{run.tag} tests", tests, begin, end, days=True, cancelled=stg.cancelled)
     yield _of_departure(train, run, "prod")
 
 
@@ -61,7 +64,7 @@ def _of_departure(train: Train, run: Run, stop: Stop) -> Event:
 
 def _of_freeze(train: Train, freeze: Freeze) -> Event:
     begin, end = train.span(freeze)
-    where = f"to {freeze.only}" if freeze.only else "at all"
+    where = f"{f'to {freeze.only}' if freeze.only else 'at all'} until {shown(end, train.tz)}"
     days = not isinstance(freeze.from_, datetime) and not isinstance(freeze.to, datetime)
     key = f"{freeze.from_} {freeze.to} {freeze.only} {freeze.why}"
     return Event(key, f"no deployment {where}: {freeze.why}", begin, end, days=days)
@@ -70,7 +73,7 @@ def _of_freeze(train: Train, freeze: Freeze) -> Event:
 def as_lines(train: Train, found: Iterable[Event], now: datetime) -> list[str]:
     """The events for people: local time, UTC, how long until then, and what."""
     return [
-        f"{shown(event.begin, train.tz)}  {event.begin:%Y-%m-%d %H:%MZ}  {_until(event, now):>17}  {one_line(event.text)}"
+        f"{shown(event.begin, train.tz)}  {event.begin:%Y-%m-%d %H:%MZ}  {_until(event, now):>20}  {one_line(event.text)}"
         for event in found
     ]
 

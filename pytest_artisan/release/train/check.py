@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from pytest_artisan.release.record import who
 from pytest_artisan.release.train.branch import contains, id_of, main_before, main_of
 from pytest_artisan.release.train.times import shown
 from pytest_artisan.release.train.timetable import STOPS, Run, Stop, Train
-from pytest_artisan.release.train.windows import openings
+from pytest_artisan.release.train.windows import opening, openings
+from pytest_artisan.release.worktree import worktree
 from pytest_artisan.settings import SettingsError
 
 
@@ -42,20 +43,25 @@ def seats(root: Path, train: Train, ref: str, now: datetime) -> tuple[Seat, ...]
 def _judged(root: Path, train: Train, run: Run, stop: Stop, commit: str, now: datetime) -> tuple[bool, str]:
     """By the candidate's tag, where the freeze has made it; before, and to stg, by what is on main."""
     freeze = shown(run.freeze, train.tz)
-    early = now < run.freeze
-    if not contains(root, main_of(root), commit):
-        return False, f"it is not on main; the feature freeze {'is' if early else 'was'} {freeze}"
+    early, main = now < run.freeze, main_of(root)
+    name = main.removeprefix("refs/remotes/").removeprefix("refs/heads/")
+    if not contains(root, main, commit):
+        missed = f"merge it before the feature freeze of {freeze}" if early else f"the feature freeze was {freeze}"
+        return False, f"it is not on {name}; {missed}"
+    if stop == "prod" and opening(train, "stg", run, run.stg) is None:
+        return False, f"the train to stg of {shown(run.stg, train.tz)}, which takes it there first, is cancelled"
     if early:
-        return True, f"it is on main, and the feature freeze is {freeze}"
+        return True, f"it is on {name}, and the feature freeze is {freeze}"
     candidate = id_of(root, f"refs/tags/{run.tag}")
     if candidate is not None:
         within = contains(root, candidate, commit)
         return within, f"it is {'in' if within else 'not in'} {run.tag}"
     if stop == "prod":
-        return False, f"no tag {run.tag} here says what is in stg"
+        return False, f"no tag {run.tag} here says what is in stg; git fetch --tags brings it, where there is one"
     within = contains(root, main_before(root, run.freeze), commit)
     came = "before" if within else "after"
-    return within, f"it came to main {came} the feature freeze of {freeze}; there is no tag {run.tag} yet"
+    missing = f"there is no tag {run.tag} here yet (git fetch --tags, or artisan train freeze)"
+    return within, f"it came to {name} {came} the feature freeze of {freeze}; {missing}"
 
 
 def tag_candidate(root: Path, train: Train, now: datetime) -> str:
@@ -66,8 +72,8 @@ def tag_candidate(root: Path, train: Train, now: datetime) -> str:
     run = _frozen_run(train, now)
     if id_of(root, f"refs/tags/{run.tag}"):
         raise SettingsError(f"the tag {run.tag} exists; a feature freeze has one candidate")
-    if done(root, "status", "--porcelain", "--untracked-files=no").stdout:
-        raise SettingsError("files of this checkout are changed; commit them or take them back first")
+    if told := replace(worktree(root), untracked=()).told:
+        raise SettingsError(f"commit or stash what differs from the last commit: {told}")
     commit = main_before(root, run.freeze)
     text = f"Feature freeze of {shown(run.freeze, train.tz)}\n\nTagged-By: {who(root)}"
     done(
@@ -80,5 +86,6 @@ def _frozen_run(train: Train, now: datetime) -> Run:
     """The run after whose freeze, and before the end of whose train to stg, it is. Raises SettingsError."""
     run = next(run for run in train.runs(now) if now < run.stg + train.opening)
     if now < run.freeze:
-        raise SettingsError(f"the next feature freeze is {shown(run.freeze, train.tz)}; there is no candidate before")
+        following = f"the next feature freeze is {shown(run.freeze, train.tz)}"
+        raise SettingsError(f"{following}; a candidate is tagged from then on, until its train to stg is over")
     return run

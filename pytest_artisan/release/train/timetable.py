@@ -160,12 +160,10 @@ class Train(Table, frozen=True):
         return moment(freeze.begin, self.tz), moment(freeze.end, self.tz, last=True)
 
     def frozen(self, stop: Stop, at: datetime) -> tuple[Freeze, datetime] | None:
-        """What forbids a deployment at that moment, and the moment at which it ends."""
-        for freeze in self.freezes:
-            begin, end = self.span(freeze)
-            if freeze.only in (None, stop) and begin <= at < end:
-                return freeze, end
-        return None
+        """Of what forbids a deployment at that moment, the one that ends last, and when."""
+        spans = ((freeze, *self.span(freeze)) for freeze in self.freezes if freeze.only in (None, stop))
+        found = ((freeze, end) for freeze, begin, end in spans if begin <= at < end)
+        return max(found, key=lambda pair: pair[1], default=None)
 
 
 def train_of(artisan: Mapping[str, Any], where: str = WHERE) -> Train:

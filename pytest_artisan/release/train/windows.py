@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from pytest_artisan.release.environments import Name
 from pytest_artisan.release.record import Entry, note, who
 from pytest_artisan.release.tags import releases
-from pytest_artisan.release.train.branch import train_of_main
 from pytest_artisan.release.train.times import shown
-from pytest_artisan.release.train.timetable import Run, Stop, Train, load_train
+from pytest_artisan.release.train.timetable import Run, Stop, Train
 from pytest_artisan.release.versions import is_hotfix
 from pytest_artisan.settings import SettingsError
 
@@ -63,15 +60,15 @@ def permission(train: Train, environment: Name, now: datetime) -> Permission:
     return Permission(False, f"no train to {environment} takes deployments now", at)
 
 
-def departure(root: Path, environment: Name, now: datetime, hotfix: str = "", override: str = "") -> Permission:
-    """Whether a deployment of the project at `root` may begin `now`, for a command that is about to begin one.
+def departure(
+    root: Path, train: Train, environment: Name, now: datetime, hotfix: str = "", override: str = ""
+) -> Permission:
+    """Whether a deployment of the project at `root`, whose train in force is `train`, may begin `now`.
 
-    Freezes of the branch main count as those of this checkout do. A released `hotfix` may begin at any time, and so may
-    what somebody overrides with a reason; both are on the record before this returns. Raises SettingsError, NoEvidence.
+    A released `hotfix` may begin at any time, and so may what somebody overrides with a reason; both are on the record
+    before this returns. For a command that is about to begin one. Raises SettingsError, NoEvidence.
     """
-    train = load_train(root)
-    main = train_of_main(root) or train
-    found = permission(msgspec.structs.replace(train, freezes=(*train.freezes, *main.freezes)), environment, now)
+    found = permission(train, environment, now)
     if found.go or not (hotfix or override):
         return found
     if hotfix:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from .messages import DualWrite, Refused, Run, Trouble, failure_of, line_of
-from .rows import FAILURES, fill, tables_of
+from .rows import FAILURES, fill, names_of, tables_of
 from .scripts import Scripts
 from .values import value_of
 
@@ -23,7 +23,7 @@ def dual_write(scripts: Scripts, declared: tuple[DualWrite, ...]) -> Run:
     """Each of them with several values, on the newest schema, where every table has rows."""
     scripts.up_to_heads()
     with scripts.engine.connect() as connection:
-        tables = tables_of(connection, scripts.version_table)
+        tables = tables_of(connection, names_of(connection, scripts.version_table))
     fill(scripts.engine, tables, _ROWS)
     run = Run({"writes": 0})
     for place, one in enumerate(declared):
@@ -40,9 +40,11 @@ def _tried(scripts: Scripts, table: sql.Table, one: DualWrite, run: Run, place: 
     write, same = _function(one.write), None if one.same is None else _function(one.same)
     old, new = table.columns[one.old], table.columns[one.new]
     written: list[tuple[Any, Any]] = []
+    values = set()
     for number in range(_VALUES):
         # Not one that another of them has written: it may have to be unique.
         value = value_of(old.type, one.old, _FIRST + place * _VALUES + number)
+        values.add(repr(value))
         run.count("writes")
         rows: list[tuple[Any, Any]] = []
         failed = failure_of(_write, scripts, sql.select(old, new), write, value, rows)
@@ -54,8 +56,9 @@ def _tried(scripts: Scripts, table: sql.Table, one: DualWrite, run: Run, place: 
         if told:
             return told
         written += rows
-    if len({repr(before) for before, _ in written}) > len({repr(after) for _, after in written}):
-        return [f"{one.new} is the same for different values of {one.old}"]
+    for name, column in ((one.old, 0), (one.new, 1)):
+        if len({repr(row[column]) for row in written}) < len(values):
+            return [f"{name} is the same for different values"]
     return []
 
 

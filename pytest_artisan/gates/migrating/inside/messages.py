@@ -14,6 +14,8 @@ ROUND_TRIP_RULES = (
 )  # fmt: skip
 OLD_RULES = ("old-models",)
 LOCK_RULES = ("client-error", "lock-timeout", "no-load")
+# Values that the checks of a table take, by column.
+Choices = dict[str, list[int | float | str]]
 Action = Literal["round_trip", "models", "prepare", "upgrade", "use", "read", "alone", "dual_write", "stalls"]
 
 
@@ -36,19 +38,20 @@ class DualWrite(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do with `ini`'s migrations on each of the databases, URLs by name.
+    """What to do with `ini`'s migrations on each of the databases, URLs by name, for the process `parent`.
 
     `other` is the tree that nothing may come from: the present one, where an old one is run. `new` are the revisions to
-    run under load, on tables of `rows` rows, where a lock is waited for `lock_ms`.
+    run under load, on tables of `rows` rows. `choices` is what the checks took before an upgrade, by database and table.
     """
 
     action: Action
+    parent: int
     ini: str
     urls: dict[str, str]
     other: str = ""
     new: tuple[str, ...] = ()
     rows: int = 0
-    lock_ms: int = 0
+    choices: dict[str, dict[str, Choices]] = msgspec.field(default_factory=dict)
     dual_writes: tuple[DualWrite, ...] = ()
 
 
@@ -65,7 +68,7 @@ class Trouble(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct):
     """What was tried on one database: how much of each, what the longest stalls were, and what did not work.
 
-    `head` is the newest revision where the database was upgraded, and `path` its file.
+    `head` is the newest revision where the database was upgraded, and `path` its file; `choices` is by table.
     """
 
     counts: dict[str, int] = msgspec.field(default_factory=dict)
@@ -73,6 +76,7 @@ class Run(msgspec.Struct):
     troubles: list[Trouble] = msgspec.field(default_factory=list)
     head: str = ""
     path: str = ""
+    choices: dict[str, Choices] = msgspec.field(default_factory=dict)
 
     def count(self, what: str, n: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + n
@@ -100,4 +104,5 @@ def line_of(error: BaseException) -> str:
     """An error in one line: the database's own words, without the values that SQLAlchemy quotes."""
     cause = getattr(error, "orig", None) or error
     name = "" if isinstance(cause, Told) else f"{type(cause).__name__}: "
-    return " ".join(f"{name}{cause}".split())[:300]
+    # What is half a character can not be told.
+    return " ".join(f"{name}{cause}".encode(errors="replace").decode().split())[:300]

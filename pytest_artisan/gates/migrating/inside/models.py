@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import sqlalchemy as sql
 from alembic.autogenerate import produce_migrations
 from alembic.runtime.migration import MigrationContext, MigrationStep
+from sqlalchemy.dialects.postgresql import JSONB
 
 from .messages import Run, Trouble
 from .scripts import Scripts
+
+
+def _default_differs(
+    context: MigrationContext,
+    found: sql.Column[Any],
+    declared: sql.Column[Any],
+    found_default: str | None,
+    default: object,
+    declared_default: str | None,
+) -> bool | None:
+    """None where Alembic may ask the database, which can not say of two values of json whether they are equal."""
+    if not isinstance(declared.type, sql.JSON) or isinstance(declared.type, JSONB):
+        return None
+    before, after = (re.sub(r"::\w+$", "", text or "").strip("'") for text in (found_default, declared_default))
+    return before != after
+
+
+_COMPARED = {"compare_type": True, "compare_server_default": _default_differs}
 
 
 def models(scripts: Scripts) -> Run:
@@ -18,7 +39,10 @@ def models(scripts: Scripts) -> Run:
     found: list[Any] = []
 
     def compare(heads: tuple[str, ...], context: MigrationContext) -> tuple[MigrationStep, ...]:
-        compared = produce_migrations(context, context.opts["target_metadata"])
+        # By env.py's own ways; but where it leaves types or defaults out, by Alembic's.
+        options = context.opts | {name: context.opts.get(name) or way for name, way in _COMPARED.items()}
+        asked = MigrationContext.configure(context.connection, opts=options)
+        compared = produce_migrations(asked, context.opts["target_metadata"])
         found.extend(compared.upgrade_ops.as_diffs() if compared.upgrade_ops is not None else ())
         return ()
 
@@ -36,7 +60,9 @@ def _words(kind: str, *parts: Any) -> str:
             return f"{_only(kind)} have the column {_name(*parts[:2])}.{parts[2].name}"
         case "modify_type" | "modify_nullable" | "modify_default" | "modify_comment":
             what = kind.removeprefix("modify_")
-            return f"{_name(*parts[:2])}.{parts[2]}: {what} is {parts[4]} by the migrations, {parts[5]} by the models"
+            # A default is a clause around its text.
+            before, after = (getattr(part, "arg", part) for part in parts[4:6])
+            return f"{_name(*parts[:2])}.{parts[2]}: {what} is {before} by the migrations, {after} by the models"
         case "add_table_comment" | "remove_table_comment":
             return f"the comment of the table {parts[0].fullname} differs"
     owner = f" of {parts[0].table.fullname}" if getattr(parts[0], "table", None) is not None else ""

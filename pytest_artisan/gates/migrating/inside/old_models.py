@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,16 @@ import msgspec
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from .messages import OLD_RULES, Refused, Run, Trouble, line_of
-from .rows import FAILURES, Row, add_rows, either_way, rows_of
+from .messages import OLD_RULES, Choices, Refused, Run, Trouble, line_of
+from .rows import FAILURES, Row, add_rows, choices_of, either_way, rows_of
 from .scripts import Scripts
 from .values import NoRows
 
 _ROWS = 4
 # Of rows that are written when there are others already.
 _LATER, _CHANGED = 1000, 2000
+# What a database and its driver give back as it was.
+_PLAIN = (int, float, Decimal, str, bytes)
 
 
 def move_from(other: str) -> None:
@@ -56,6 +60,8 @@ def prepare(scripts: Scripts) -> Run:
             add_rows(scripts.engine, table, range(_ROWS))
         except NoRows as error:
             run.troubles.append(Trouble(*OLD_RULES, f"no row could be made by the old release's models: {error}"))
+        with scripts.engine.connect() as connection, suppress(sql.exc.SQLAlchemyError):
+            run.choices[table.fullname] = choices_of(connection, table)
     return run
 
 
@@ -66,9 +72,12 @@ def upgrade(scripts: Scripts) -> Run:
     return Run(head=head.revision, path=head.path)
 
 
-def use(scripts: Scripts) -> Run:
-    """Every table as a release that still runs uses it: what was there is read, and rows come, change and go."""
-    use, tables = _Use(scripts), _tables(scripts)
+def use(scripts: Scripts, choices: dict[str, Choices]) -> Run:
+    """Every table as a release that still runs uses it: what was there is read, and rows come, change and go.
+
+    It writes what the checks took before the upgrade, not what new ones would.
+    """
+    use, tables = _Use(scripts, choices), _tables(scripts)
     keys = [(table, use.insert(table, _LATER)) for table in tables]
     for table, key in keys:
         use.select(table)
@@ -85,7 +94,7 @@ def use(scripts: Scripts) -> Run:
 
 def read(scripts: Scripts) -> Run:
     """Every row of every table is read."""
-    use = _Use(scripts)
+    use = _Use(scripts, {})
     for table in _tables(scripts):
         use.select(table)
     return use.run
@@ -93,7 +102,8 @@ def read(scripts: Scripts) -> Run:
 
 def alone(scripts: Scripts) -> Run:
     """All of that by the same release."""
-    made, upgraded, used, later = prepare(scripts), upgrade(scripts), use(scripts), read(scripts)
+    made, upgraded = prepare(scripts), upgrade(scripts)
+    used, later = use(scripts, made.choices), read(scripts)
     upgraded.counts = used.counts
     place = {"revision": upgraded.head, "path": upgraded.path}
     troubles = (*made.troubles, *used.troubles, *later.troubles)
@@ -108,19 +118,19 @@ def _tables(scripts: Scripts) -> list[sql.Table]:
 class _Use:
     """Operations on tables, each in a transaction of its own; those that fail are told."""
 
-    def __init__(self, scripts: Scripts) -> None:
-        self._engine = scripts.engine
+    def __init__(self, scripts: Scripts, choices: dict[str, Choices]) -> None:
+        self._engine, self._choices = scripts.engine, choices
         self.run = Run({"operations": 0})
 
     def insert(self, table: sql.Table, number: int) -> Row | None:
         """The key of a new row; None where it can not be written and found again, or its table has no key."""
 
         def operation(connection: Connection, by_checks: bool) -> Row:
-            [row] = rows_of(connection, table, range(number, number + 1), by_checks=by_checks)
+            row = self._row(connection, table, number, by_checks)
             made = connection.execute(table.insert().values(row)).inserted_primary_key or ()
             key = dict(zip((column.key for column in table.primary_key), made, strict=False))
             if key:
-                connection.execute(sql.select(table).filter_by(**key)).one()
+                _check(connection, table, key, row)
             return key
 
         return self._tried("insert", table, operation) or None
@@ -133,16 +143,26 @@ class _Use:
         kept = {column.key for column in table.columns if column.primary_key or column.foreign_keys}
 
         def operation(connection: Connection, by_checks: bool) -> None:
-            [row] = rows_of(connection, table, range(_CHANGED, _CHANGED + 1), by_checks=by_checks)
+            row = self._row(connection, table, _CHANGED, by_checks)
             values = {column: value for column, value in row.items() if column not in kept}
             if values:
                 connection.execute(table.update().filter_by(**key).values(values))
-                connection.execute(sql.select(table).filter_by(**key)).one()
+                _check(connection, table, key, values)
 
         self._tried("update", table, operation)
 
     def delete(self, table: sql.Table, key: Row) -> None:
-        self._tried("delete", table, lambda connection, _: connection.execute(table.delete().filter_by(**key)))
+        def operation(connection: Connection, by_checks: bool) -> None:
+            connection.execute(table.delete().filter_by(**key))
+            if connection.execute(sql.select(table).filter_by(**key)).first() is not None:
+                raise NoRows("the row is still there")
+
+        self._tried("delete", table, operation)
+
+    def _row(self, connection: Connection, table: sql.Table, number: int, by_checks: bool) -> Row:
+        choices = self._choices.get(table.fullname, {}) if by_checks else {}
+        [row] = rows_of(connection, table, range(number, number + 1), choices)
+        return row
 
     def _tried(self, name: str, table: sql.Table, operation: Callable[[Connection, bool], Any]) -> Any:
         """What the operation returns; None where it fails."""
@@ -157,3 +177,14 @@ class _Use:
         except FAILURES as error:
             self.run.troubles.append(Trouble(*OLD_RULES, f"{name} of {table.fullname} fails: {line_of(error)}"))
             return None
+
+
+def _check(connection: Connection, table: sql.Table, key: Row, written: Row) -> None:
+    """Raises NoRows where plain values are not read as they were written."""
+    found = connection.execute(sql.select(table).filter_by(**key)).one()._mapping
+    for name, value in written.items():
+        column = table.columns[name]
+        told = found[column].rstrip() if isinstance(found[column], str) else found[column]
+        is_plain = isinstance(value, _PLAIN) and not isinstance(column.type, sql.types.TypeDecorator)
+        if is_plain and (told != value or isinstance(told, str) != isinstance(value, str)):
+            raise NoRows(f"{name} was written as {value!r}, and is read as {told!r}")

@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from .messages import line_of
+from .messages import Choices, line_of
 from .scripts import schemas_of
 from .values import NoRows, value_of
 
@@ -21,12 +21,19 @@ Made = TypeVar("Made")
 FAILURES = (NoRows, SQLAlchemyError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
-def tables_of(connection: Connection, version_table: str) -> list[sql.Table]:
-    """The tables of a database as they are, parents before children."""
-    seen = sql.MetaData()
-    for schema in schemas_of(connection):
-        seen.reflect(connection, schema=schema)
-    return [table for table in seen.sorted_tables if table.name != version_table]
+def names_of(connection: Connection, version_table: str) -> list[sql.TableClause]:
+    """Every table by its name."""
+    seen = sql.inspect(connection)
+    found = ((schema, name) for schema in schemas_of(connection) for name in seen.get_table_names(schema))
+    return [sql.table(name, schema=schema) for schema, name in found if name != version_table]
+
+
+def tables_of(connection: Connection, names: Sequence[sql.TableClause]) -> list[sql.Table]:
+    """These tables as they are in the database, parents before children."""
+    seen, wanted = sql.MetaData(), {table.fullname for table in names}
+    for schema in {table.schema for table in names}:
+        seen.reflect(connection, schema=schema, only=[table.name for table in names if table.schema == schema])
+    return [table for table in seen.sorted_tables if table.fullname in wanted]
 
 
 def either_way(operation: Callable[[bool], Made]) -> Made:
@@ -42,9 +49,9 @@ def add_rows(engine: Engine, table: sql.Table, numbers: range) -> None:
 
     def add(by_checks: bool) -> None:
         with engine.begin() as connection:
-            rows = rows_of(connection, table, numbers, by_checks=by_checks)
+            rows = rows_of(connection, table, numbers, choices_of(connection, table) if by_checks else {})
             for _, alike in groupby(sorted(rows, key=sorted), key=sorted):
-                _insert(connection, table, list(alike))
+                connection.execute(table.insert(), list(alike))
 
     try:
         either_way(add)
@@ -54,22 +61,13 @@ def add_rows(engine: Engine, table: sql.Table, numbers: range) -> None:
         raise NoRows(f"{table.fullname}: {line_of(error)}") from None
 
 
-def _insert(connection: Connection, table: sql.Table, rows: list[Row]) -> None:
-    if rows[0]:
-        connection.execute(table.insert(), rows)
-        return
-    for _ in rows:
-        connection.execute(table.insert().values())
-
-
-def rows_of(connection: Connection, table: sql.Table, numbers: range, *, by_checks: bool = False) -> list[Row]:
+def rows_of(connection: Connection, table: sql.Table, numbers: range, choices: Choices) -> list[Row]:
     """Rows for these numbers: the even ones have every column, the odd ones those alone that must be given.
 
     Raises NoRows.
     """
     parents = list(_parents(connection, table))
-    wanted = _literals(connection, table) if by_checks else {}
-    return [_row(table, number, parents, place, wanted) for place, number in enumerate(numbers)]
+    return [_row(table, number, parents, place, choices) for place, number in enumerate(numbers)]
 
 
 def _row(
@@ -77,14 +75,14 @@ def _row(
     number: int,
     parents: Sequence[tuple[list[sql.Column[Any]], list[Any]]],
     place: int,
-    wanted: dict[str, list[str]],
+    choices: Choices,
 ) -> Row:
     led = {column for columns, _ in parents for column in columns}
     row: Row = {}
     for column in table.columns:
         if column not in led and _is_given(column, number):
-            choices = wanted.get(column.name)
-            row[column.key] = choices[number % len(choices)] if choices else value_of(column.type, column.name, number)
+            given = choices.get(column.name)
+            row[column.key] = given[number % len(given)] if given else value_of(column.type, column.name, number)
     for columns, found in parents:
         if not found and not all(column.nullable for column in columns):
             raise NoRows(f"{table.fullname}: there is no row that {columns[0].name} could lead to")
@@ -114,36 +112,49 @@ def _parents(connection: Connection, table: sql.Table) -> Iterator[tuple[list[sq
         yield columns, sorted(found, key=used.__contains__)
 
 
-def _literals(connection: Connection, table: sql.Table) -> dict[str, list[str]]:
-    """The texts that the checks of a table name, by column."""
+def choices_of(connection: Connection, table: sql.Table) -> Choices:
+    """Values that the checks of a table are likely to take, by column: the texts that they name, or within their numbers."""
     checks = sql.inspect(connection).get_check_constraints(table.name, table.schema)
-    texts = [str(check["sqltext"]) for check in checks]
-    return {
-        column.name: found
-        for column in table.columns
-        for text in texts
-        if re.search(rf"\b{re.escape(column.name)}\b", text) and (found := [one for one in _quoted(text) if one])
-    }
+    choices: Choices = {}
+    for column in table.columns:
+        for text in (str(check["sqltext"]) for check in checks):
+            if re.search(rf"\b{re.escape(column.name)}\b", text):
+                is_number = isinstance(column.type, sql.Numeric | sql.Integer)
+                found = _within(column.type, text) if is_number else _quoted(text)
+                choices |= {column.name: found} if found else {}
+    return choices
 
 
-def _quoted(text: str) -> list[str]:
-    return [found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')*)'", text)]
+def _quoted(text: str) -> list[int | float | str]:
+    return [found.replace("''", "'") for found in re.findall(r"'((?:[^']|'')+)'", text)]
 
 
-def fill(engine: Engine, tables: Iterable[sql.Table], rows: int) -> dict[str, str]:
+def _within(kind: Any, text: str) -> list[int | float | str]:
+    """Between the least and the greatest number of a check, or just below its only one."""
+    numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", text)]
+    if not numbers:
+        return []
+    low, high = min(numbers), max(numbers)
+    if low == high:
+        low = high - 2
+    inside = [low + (high - low) * part / 4 for part in (1, 2, 3)]
+    return [*dict.fromkeys(map(round, inside))] if isinstance(kind, sql.Integer) else [*inside]
+
+
+def fill(engine: Engine, tables: Sequence[sql.Table], rows: int) -> dict[str, str]:
     """At least as many rows in each table; why some have none, by table."""
+    with engine.connect() as connection:
+        have = counts_of(connection, tables)
     failed: dict[str, str] = {}
     for table in tables:
-        have = counts_of(engine, [table])[table.fullname]
         try:
-            add_rows(engine, table, range(have, rows))
+            add_rows(engine, table, range(have[table.fullname], rows))
         except NoRows as error:
             failed[table.fullname] = str(error)
     return failed
 
 
-def counts_of(engine: Engine, tables: Iterable[sql.TableClause]) -> dict[str, int]:
+def counts_of(connection: Connection, tables: Iterable[sql.TableClause]) -> dict[str, int]:
     """The rows of each table."""
-    with engine.connect() as connection:
-        count = sql.select(sql.func.count())
-        return {table.fullname: connection.scalar(count.select_from(table)) or 0 for table in tables}
+    count = sql.select(sql.func.count())
+    return {table.fullname: connection.scalar(count.select_from(table)) or 0 for table in tables}

@@ -16,7 +16,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from .guard import RECIPE, allow_only
+from .guard import RECIPE, allow_only, attach_nothing
 from .messages import Refused, Trouble, failure_of, line_of
 
 Work = Callable[[tuple[str, ...], MigrationContext], Iterable[MigrationStep]]
@@ -129,6 +129,7 @@ def _hurry(connection: Any, record: object) -> None:
     """Nobody needs this database after a crash."""
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA journal_mode = MEMORY")
+    attach_nothing(connection)
 
 
 def schemas_of(connection: Connection) -> list[str | None]:

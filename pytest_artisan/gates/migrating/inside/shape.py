@@ -2,66 +2,74 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Inspector
 
-from .scripts import schemas_of
+from .catalogue import QUERIES
 
-# A constraint is told by what it does; of these, only what the database gave is part of that.
-_UNTOLD = ("comment", "dialect_options", "duplicates_constraint", "name", "column_sorting", "include_columns")
+# What SQLite's own answers leave out of a table's definition. Only that it is there can be read of it without a parser.
+_CLAUSES = re.compile(
+    r"""\bCONSTRAINT\s+(?:"[^"]+"|\w+)|\b(?:COLLATE\s+\w+|ON\s+CONFLICT\s+\w+|(?:NOT\s+)?DEFERRABLE(?:\s+INITIALLY\s+\w+)?
+    |AUTOINCREMENT|STRICT|WITHOUT\s+ROWID)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
-
-def shape_of(connection: Connection, version_table: str) -> dict[str, str]:
-    """Every table, column, key, constraint, index, view, sequence and enum, by a name for people."""
-    seen, shape = sql.inspect(connection), dict[str, str]()
-    for schema, table in names_of(connection, version_table):
-        shape |= dict(_of_table(seen, table, schema, f"{schema}.{table}" if schema else table))
-    for schema in schemas_of(connection):
-        prefix = f"{schema}." if schema else ""
-        for view in seen.get_view_names(schema):
-            shape[f"view {prefix}{view}"] = " ".join(str(seen.get_view_definition(view, schema)).split())
-        if connection.dialect.name == "postgresql":
-            shape |= {f"sequence {prefix}{name}": "is there" for name in seen.get_sequence_names(schema)}
-            enums: Any = seen
-            shape |= {f"enum {prefix}{e['name']}": ", ".join(e["labels"]) for e in enums.get_enums(schema)}
-    return shape
+_known: dict[str, list[tuple[str, str]]] = {}
 
 
-def names_of(connection: Connection, version_table: str) -> list[tuple[str | None, str]]:
-    """The schema and name of every table."""
+def shape_of(connection: Connection) -> dict[str, str]:
+    """Everything but its rows, by a name for people: the definition of each in the database's words."""
+    if connection.dialect.name == "sqlite":
+        return dict(_of_sqlite(connection))
+    return {name: told for query in QUERIES for name, told in connection.exec_driver_sql(query)}
+
+
+def _of_sqlite(connection: Connection) -> Iterator[tuple[str, str]]:
     seen = sql.inspect(connection)
-    found = ((schema, table) for schema in schemas_of(connection) for table in seen.get_table_names(schema))
-    return [(schema, table) for schema, table in found if table != version_table]
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
+    for kind, name, table, text in connection.exec_driver_sql(query).all():
+        if kind == "table":
+            clauses = sorted(" ".join(found.replace('"', "").split()).upper() for found in _CLAUSES.findall(text))
+            yield f"table {name}", ", ".join(clauses)
+            # What SQLite knows of a table it knows from its text.
+            if text not in _known:
+                _known[text] = list(_of_table(seen, name))
+            yield from _known[text]
+        elif kind == "index":
+            # Written by hand, or again by SQLAlchemy, it is the same.
+            yield f"index {name} of {table}", re.sub(r'[\s"`\[\]]+', " ", text).replace(" (", "(").casefold()
+        else:
+            yield f"{kind} {name}", " ".join(text.split())
 
 
-def _of_table(seen: Inspector, table: str, schema: str | None, name: str) -> Iterator[tuple[str, str]]:
-    yield f"table {name}", "is there"
-    for column in seen.get_columns(table, schema):
+def _of_table(seen: Inspector, name: str) -> Iterator[tuple[str, str]]:
+    for column in seen.get_columns(name):
         yield f"column {name}.{column['name']}", _column(column)
-    yield f"primary key of {name}", _facts(seen.get_pk_constraint(table, schema))
+    keys = seen.bind.exec_driver_sql("SELECT * FROM pragma_foreign_key_list(?)", (name,)).mappings().all()  # type: ignore[union-attr]
     for kind, found in (
-        ("foreign key", seen.get_foreign_keys(table, schema)),
-        ("unique constraint", seen.get_unique_constraints(table, schema)),
-        ("check", seen.get_check_constraints(table, schema)),
-        ("index", seen.get_indexes(table, schema)),
+        ("primary key", [seen.get_pk_constraint(name)]),
+        ("foreign key", [{part: key[part] for part in key if part != "id"} for key in keys]),
+        ("unique constraint", seen.get_unique_constraints(name)),
+        ("check", seen.get_check_constraints(name)),
     ):
         # A table may hold the same unnamed constraint twice.
         for number, entry in enumerate(sorted(found, key=_facts)):
-            label = entry.get("name") or f"(unnamed {number + 1})"
-            yield f"{kind} {label} of {name}", _facts(entry)
+            label = entry.get("name") or (f"(unnamed {number + 1})" if len(found) > 1 else "")
+            yield " ".join(f"{kind} {label} of {name}".split()), _facts(entry)
 
 
 def _column(column: Mapping[str, Any]) -> str:
     parts = [str(column["type"]), "NULL" if column["nullable"] else "NOT NULL"]
-    parts += [f"{key} {column[key]}" for key in ("default", "identity", "computed") if column.get(key)]
+    parts += [f"{key} {column[key]}" for key in ("default", "computed") if column.get(key)]
     return " ".join(parts)
 
 
 def _facts(entry: Mapping[str, Any]) -> str:
-    parts = [f"{key} {entry[key]}" for key in sorted(entry) if key not in _UNTOLD and entry[key] not in (None, {}, [])]
+    parts = [f"{key} {entry[key]}" for key in sorted(entry) if key != "name" and entry[key] not in (None, {}, [])]
     return ", ".join(parts) or "none"
 
 

@@ -14,7 +14,7 @@ from alembic.script import Script
 from sqlalchemy.engine import Connection, Engine
 
 from .messages import Refused, Request, Run, failure_of, line_of
-from .rows import fill, tables_of
+from .rows import fill, names_of, tables_of
 from .scripts import Scripts, trouble
 
 _SEED = 0
@@ -33,7 +33,7 @@ def stalls(scripts: Scripts, request: Request) -> Run:
             continue
         run.count("of")
         with scripts.engine.connect() as connection:
-            tables = tables_of(connection, scripts.version_table)
+            tables = tables_of(connection, names_of(connection, scripts.version_table))
         wanted = [table for table in tables if table.fullname not in unfilled]
         failed = fill(scripts.engine, wanted, request.rows)
         unfilled |= set(failed)

@@ -33,8 +33,11 @@ def _text(kind: Any, name: str, number: int) -> str:
 
 
 def _decimal(kind: Any, name: str, number: int) -> Any:
-    whole = number % 10 ** max((kind.precision or 9) - (kind.scale or 0), 0)
-    return Decimal(whole) if kind.asdecimal else float(whole)
+    scale = kind.scale or 0
+    whole = number % 10 ** max((kind.precision or 9) - scale, 0)
+    # It needs all of its digits, and is a binary fraction all the same.
+    made = Decimal(whole) + (Decimal(2) ** -scale if scale else 0)
+    return made if kind.asdecimal else float(made)
 
 
 def _enum(kind: Any, name: str, number: int) -> Any:

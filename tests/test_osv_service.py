@@ -61,10 +61,11 @@ def test_an_address_may_name_the_service_or_its_query(url: str, base: str) -> No
         ("osv.invalid", "'osv.invalid' is no http or https address"),
         ("", "'' is no http or https address"),
         ("https://", "'https://' is no http or https address"),
+        ("http://bad host", "'http://bad host' is no http or https address"),
         ("http://[::1", r"'http://\[::1' is no http or https address"),
         ("https://ada:hunter2@osv.invalid", "an address must not hold credentials"),
-        ("https://osv.invalid?key=hunter2", "ends with its path"),
-        ("https://osv.invalid/#hunter2", "ends with its path"),
+        ("https://osv.invalid?key=hunter2", "an address must not hold a query"),
+        ("https://osv.invalid/#hunter2", "an address must not hold a query"),
     ],
 )
 def test_what_is_no_address_or_holds_a_secret_is_refused(url: str, cause: str) -> None:
@@ -73,7 +74,7 @@ def test_what_is_no_address_or_holds_a_secret_is_refused(url: str, cause: str) -
     assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("host", ["a..b", "xn--", "a" * 300, "bad host", "ä.invalid", "nowhere.invalid"])
+@pytest.mark.parametrize("host", ["a..b", "xn--", "a" * 300, "ä.invalid", "nowhere.invalid"])
 def test_a_host_that_nobody_finds_is_no_audit(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     with pytest.raises(NoAudit, match=r"can not be reached|can be read"):

@@ -35,7 +35,7 @@ def _load_smoke(options: argparse.Namespace) -> int:
     from pytest_artisan.gates.loading import command
     from pytest_artisan.gates.loading.evidence import NotAllowed
 
-    for complaint in url_complaints("--url", options.url) if options.url else ():
+    for complaint in url_complaints("--url", options.url, may_ask=True) if options.url else ():
         raise SettingsError(complaint)
     policy = load_policy(project_root(Path.cwd()), environment=options.env)
     given = {"rps": options.rps, "duration": options.duration, "p95_ms": options.p95_threshold}

@@ -18,6 +18,8 @@ from pytest_artisan.release.secrets import was_revealed
 from pytest_artisan.verdict.evidence import Fault, Plan
 
 _RUN = "artisan_run"
+# What of a report may quote a secret.
+_TEXTS = ("longrepr", "sections", "user_properties")
 _PLAN = "artisan_plan"
 _END = "artisan_end"
 # Passed, failed, or given no test: of the rest, the controller would hear nothing else.
@@ -126,12 +128,12 @@ class LastWords:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
-        """Mask a secret that this worker alone has asked for; what names the item has to stay as the plan has it."""
+        """Mask a secret that this worker alone has asked for, in texts: the rest is for pytest, which has to read it."""
         data = yield
         if data is None or not was_revealed():
             return data
-        masked: dict[str, Any] = context_of(self._config).masker.tree(data)
-        return masked | {key: data[key] for key in ("nodeid", "location", "keywords") if key in data}
+        masker = context_of(self._config).masker
+        return data | {key: masker.tree(data[key], keys=False) for key in _TEXTS if key in data}
 
     def pytest_exception_interact(self, report: pytest.TestReport) -> None:
         self._overruled = self._overruled or overruled(report)

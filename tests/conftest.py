@@ -91,6 +91,12 @@ class Project:
         return Run(int(result.ret), result.stdout.str(), result.stderr.str(), verdict)
 
 
+@pytest.fixture(autouse=True)
+def _no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test asks for is no secret of the next one."""
+    monkeypatch.setattr("pytest_artisan.release.secrets._revealed", set())
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project; nothing of the session around it reaches the sessions in it."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 from pytest_artisan.gates.migrating.reading import directory_of
 from pytest_artisan.gates.migrating.steps import Directory
@@ -72,5 +75,5 @@ def _body(text: str) -> str:
 
 def read_in_place(root: Path, dialect: str = "") -> Directory:
     """The directory as the reading process has it, which is started in the project's root."""
-    with contextlib.chdir(root):
+    with contextlib.chdir(root), mock.patch.object(sys, "pycache_prefix", os.devnull):
         return directory_of(root, "alembic.ini", dialect)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import re
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -104,9 +107,17 @@ def test_no_revision_takes_the_session_with_it(text: str, told: str, tmp_path: P
 def test_another_process_reads_the_same_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a revision prints."""
+    """Whatever a revision prints, and whatever bytecode lies beside a module of the same second and size."""
     root = importing(tmp_path, "import os, beside\nprint('x' * 99999)\nos.write(1, b'{}')")
-    (root / "beside.py").write_text("", encoding="utf-8")
+    beside = root / "beside.py"
+    beside.write_text("exit(7)", encoding="utf-8")
+    py_compile.compile(str(beside))
+    beside.write_text("pass #7", encoding="utf-8")
+    os.utime(beside, (0, 0))
+    stale = Path(cache_from_source(str(beside)))
+    content = bytearray(stale.read_bytes())
+    content[8:12] = bytes(4)  # the source's second
+    stale.write_bytes(content)
     (root / "json.py").write_text("raise SystemExit('not the one of the library')", encoding="utf-8")
     before = sorted(root.rglob("*"))
 

@@ -335,11 +335,12 @@ def test_a_mask_that_is_older_than_a_secret_knows_it(fake: FakeVault) -> None:
     assert masker.tree(["younger-than-the-mask"]) == [MASK]
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize(
+    ("workers", "secret"), [("0", "only-worker-0-knows"), ("1", "only-worker-1-knows"), ("1", "reprentries")]
+)
 def test_what_a_test_reads_from_vault_is_in_no_report(
-    workers: str, running: tuple[str, FakeVault], project: Project, fake: FakeVault
+    workers: str, secret: str, running: tuple[str, FakeVault], project: Project, fake: FakeVault
 ) -> None:
-    secret = f"only-worker-{workers}-knows"
     fake.versions[PATH].append({"password": secret})
     project.policy(f'required = ["unit"]\n[tool.artisan.environments.stg]\nvault = {{ url = "{running[0]}" }}')
     project.tests(

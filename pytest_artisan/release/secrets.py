@@ -68,16 +68,16 @@ class Masker:
             text = text.replace(form, MASK)
         return text
 
-    def tree(self, value: Any) -> Any:
-        """The same tree with every string masked, keys too."""
+    def tree(self, value: Any, *, keys: bool = True) -> Any:
+        """The same tree with every string masked; `keys` too."""
         if not self._written():
             return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self.tree(key): self.tree(entry) for key, entry in value.items()}
+            return {self.tree(key) if keys else key: self.tree(entry, keys=keys) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self.tree(entry) for entry in value)
+            return type(value)(self.tree(entry, keys=keys) for entry in value)
         return value
 
     def _written(self) -> list[str]:

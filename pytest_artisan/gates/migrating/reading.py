@@ -104,9 +104,12 @@ def _refuse(*connecting: object) -> None:
 
 def main() -> None:
     """Whatever a revision prints goes to the errors: the answer is alone on the standard output."""
+    import alembic.script  # noqa: F401  # by its own bytecode, as all else that is installed
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
+    # The bytecode of a file is taken for it where only second and size are the same.
+    sys.pycache_prefix = os.devnull
     # Of this package all has been found; of the project everything is found here first.
     sys.path.insert(0, str(Path.cwd()))
     event.listen(Engine, "do_connect", _refuse)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -39,6 +41,8 @@ class Scripts:
         self._config = Config(ini if Path(ini).exists() else None, toml_file="pyproject.toml")
         self._config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         allow_only(self.engine)
+        # From here on the project is read: bytecode is taken for a file of which only second and size are the same.
+        sys.pycache_prefix = os.devnull
         self._options: dict[str, Any] = {}
         failed = failure_of(self._read)
         if failed is not None:

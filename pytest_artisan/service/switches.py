@@ -22,8 +22,12 @@ class Switches(NamedTuple):
     @property
     def conduct(self) -> Conduct:
         """How a wish is answered."""
-        flags = ("llm_ensemble_enabled", "cache_enabled", "circuit_breaker_enabled")
-        return Conduct(*(self.is_enabled(flag, self.user) for flag in flags))
+        is_enabled, user = self
+        return Conduct(
+            is_enabled("llm_ensemble_enabled", user),
+            is_enabled("cache_enabled", user),
+            is_enabled("circuit_breaker_enabled", user),
+        )
 
     @property
     def evolves_anew(self) -> bool:

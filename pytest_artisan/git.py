@@ -41,6 +41,23 @@ def told(root: Path, option: str) -> str:
     return done(root, "rev-parse", option).stdout.rstrip("\n")
 
 
+def in_repository(root: Path) -> bool:
+    """Whether `root` is in one, without asking git, which may be missing."""
+    return any((folder / ".git").exists() for folder in (root, *root.parents))
+
+
+def is_shallow(root: Path) -> bool:
+    """Whether the clone is cut off somewhere, and so does not know all of its history. Raises NoEvidence."""
+    return told(root, "--is-shallow-repository") == "true"
+
+
+def file_at(root: Path, commit: str, name: str) -> str | None:
+    """The text of a file below `root` as a commit has it; None where it has none. Raises NoEvidence."""
+    if not done(root, "ls-tree", commit, "--", name).stdout:
+        return None
+    return done(root, "cat-file", "blob", f"{commit}:./{name}").stdout
+
+
 def at_remote(root: Path, *arguments: str) -> str:
     """What a command says that talks to a remote; nothing can ask for a password. Raises NoEvidence."""
     agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}

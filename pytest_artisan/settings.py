@@ -98,7 +98,7 @@ def convert(data: object, kind: type[AnyTable], where: str) -> AnyTable:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         keys = path.rstrip("`").lstrip(".")
-        raise SettingsError(f"{where}{' ' + keys if keys else ''}: {_plain(text)}") from None
+        raise SettingsError(f"{where}{' ' + keys if keys else ''}: {plain(text)}") from None
     try:
         complaints = list(table.lint())
     except ArithmeticError:
@@ -148,7 +148,8 @@ def check_finite(data: object, where: str) -> None:
             check_finite(value, where)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """What msgspec says of a value, as the other errors have it."""
     return text.replace("`", "").replace("Expected", "expected")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from pytest_artisan.release.worktree import CHANGED
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.reports.markdown import escape
 from pytest_artisan.settings import one_line
@@ -136,7 +137,7 @@ def doubt(document: Document) -> str:
         return f"its run was limited to {', '.join(verdict.partial)}"
     if not verdict.commit:
         return "it is about no commit"
-    if verdict.commit.endswith("+changed"):
+    if verdict.commit.endswith(CHANGED):
         return "it is about files that are not committed"
     return next((f"its session is in doubt: {r.text}" for r in verdict.reasons if not r.gate), "")
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from pytest_artisan.settings import SettingsError, Table, unknown_key
+from pytest_artisan.settings import SettingsError, Table, plain, unknown_key
 
 _PREFIX = "ARTISAN_"
 # What else has the prefix, and is read elsewhere.
@@ -46,7 +46,7 @@ def _value(name: str, annotation: Any) -> Any:
     try:
         return msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}: {str(error).replace('`', '').replace('Expected', 'expected')}") from None
+        raise SettingsError(f"{name}: {plain(str(error))}") from None
 
 
 def _keys(kind: type[Table], withheld: Collection[str]) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_artisan.git import done
+from pytest_artisan.git import done, in_repository
 from pytest_artisan.verdict.evidence import NoEvidence
 
 CHANGED = "+changed"
@@ -60,7 +60,7 @@ def worktree(root: Path) -> Worktree:
 
 def surroundings(root: Path) -> Worktree:
     """The same for who can do without: empty outside of a repository, and where git is missing or refuses."""
-    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+    if not in_repository(root):
         return Worktree()
     with suppress(NoEvidence):
         return worktree(root)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_artisan.gates.changing.github import Request, queued_commit, request_of
 from pytest_artisan.gates.gate import Project
 from pytest_artisan.gates.tables import PullRequest
-from pytest_artisan.git import commit_of, done, git, told
+from pytest_artisan.git import commit_of, done, file_at, git, is_shallow
 from pytest_artisan.release.environments import resolve
 from pytest_artisan.settings import SettingsError, artisan_table, as_table, convert
 from pytest_artisan.verdict.evidence import NoEvidence
@@ -162,7 +162,7 @@ def _cut_off(root: Path) -> frozenset[str]:
 def _remedy(root: Path, branch: str, environment: Mapping[str, str]) -> str:
     """What to type, and what GitHub Actions calls it."""
     fetch = "git fetch origin"
-    if told(root, "--is-shallow-repository") == "true":
+    if is_shallow(root):
         # No history is filled up but that of what is fetched.
         here = environment.get("GITHUB_REF") or git(root, "symbolic-ref", "--quiet", "HEAD").stdout.strip()
         fetch = f"git fetch --unshallow origin {shlex.quote(here) if here else ''}".rstrip()
@@ -173,10 +173,9 @@ def _remedy(root: Path, branch: str, environment: Mapping[str, str]) -> str:
 def _limits(project: Project, base: Base) -> PullRequest:
     """The gate's table as the base has it, for the same environment."""
     where = f"pyproject.toml of {base.name} [tool.artisan]"
-    listed = done(project.root, "ls-tree", base.commit, "--", "pyproject.toml").stdout.split()
-    text = done(project.root, "cat-file", "blob", listed[2]).stdout if listed else ""
+    text = file_at(project.root, base.commit, "pyproject.toml")
     try:
-        raw = artisan_table(tomllib.loads(text), where)
+        raw = artisan_table(tomllib.loads(text or ""), where)
         environments = as_table(raw.get("environments", {}), where)
         limits = resolve(project.environment.env, environments, where).table.limits
         policies = as_table(raw.get("policies", {}), where)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_artisan.gates.base import checked_out
 from pytest_artisan.gates.migrating.judging import Fault
 from pytest_artisan.gates.migrating.steps import Directory
-from pytest_artisan.git import done, git, told
+from pytest_artisan.git import done, git, is_shallow
 from pytest_artisan.release.tags import Release, releases
 from pytest_artisan.verdict.evidence import NoEvidence
 
@@ -65,7 +65,7 @@ class History:
 
 def history_of(root: Path) -> History:
     """Of the repository that `root` is in. Raises NoEvidence, for a shallow clone too: it does not know its tags."""
-    if told(root, "--is-shallow-repository") == "true":
+    if is_shallow(root):
         raise NoEvidence("a shallow clone does not know its releases; fetch all of it, with its tags (fetch-depth: 0)")
     sound = tuple(one for one in releases(root) if one.commit and not one.fault)
     tags = done(root, "rev-list", "--no-walk", "--tags").stdout.split()

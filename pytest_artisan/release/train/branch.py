@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_artisan.git import done, git, told
+from pytest_artisan.git import done, file_at, git, in_repository, is_shallow, told
 from pytest_artisan.release.train.timetable import WHERE, Train, load_train, train_of
 from pytest_artisan.settings import SettingsError, artisan_table
 from pytest_artisan.verdict.evidence import NoEvidence
@@ -37,17 +37,18 @@ def train_in_force(root: Path) -> Train:
     Outside of a repository it is that of the project. Raises SettingsError and NoEvidence.
     """
     here = load_train(root)
-    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+    if not in_repository(root):
         return here
     main = _train_at(root, main_of(root))
     return msgspec.structs.replace(main, freezes=(*here.freezes, *main.freezes))
 
 
 def _train_at(root: Path, main: str) -> Train:
-    if not done(root, "ls-tree", main, "pyproject.toml").stdout:
+    text = file_at(root, main, "pyproject.toml")
+    if text is None:
         return Train()
     try:
-        artisan = tomllib.loads(done(root, "cat-file", "blob", f"{main}:./pyproject.toml").stdout)
+        artisan = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"pyproject.toml of main: {error}") from None
     return train_of(artisan_table(artisan, f"main: {WHERE}"), f"main: {WHERE}")
@@ -75,5 +76,5 @@ def main_before(root: Path, at: datetime) -> str:
 
 
 def _check_whole(root: Path) -> None:
-    if told(root, "--is-shallow-repository") == "true":
+    if is_shallow(root):
         raise NoEvidence("this clone is shallow, so its history can not tell; git fetch --unshallow completes it")

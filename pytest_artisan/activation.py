@@ -12,7 +12,7 @@ import pytest
 from pytest_artisan.context import context_of
 from pytest_artisan.drills import DrillSession
 from pytest_artisan.planning import Withholding
-from pytest_artisan.reports.publish import RENDERERS, pictures_beside
+from pytest_artisan.reports.publish import SUFFIXES, pictures_beside, suffix_of
 from pytest_artisan.session import Collecting, GateSession
 from pytest_artisan.xdist import LastWords
 
@@ -60,8 +60,8 @@ def check_reports(folder: Path, names: Iterable[str]) -> list[Path]:
     """
     reports = [folder / name for name in names]
     for path in reports:
-        if path.suffix not in RENDERERS:
-            raise pytest.UsageError(f"--artisan-report={path}: unknown suffix; known: {', '.join(RENDERERS)}")
+        if not suffix_of(path):
+            raise pytest.UsageError(f"--artisan-report={path}: unknown suffix; known: {', '.join(SUFFIXES)}")
         if not path.parent.is_dir():
             raise pytest.UsageError(f"--artisan-report={path}: {path.parent} is no directory")
         if path.is_dir():

@@ -10,10 +10,14 @@ from datetime import UTC, datetime
 from pytest_artisan.commands import (
     BAD_INPUT,
     INTERRUPTED,
+    attestation,
     audit,
     checklist,
+    deploy,
+    drill,
     environments,
     flags,
+    go_nogo,
     hotfix,
     load,
     optimizer,
@@ -44,7 +48,8 @@ def main(arguments: Sequence[str] | None = None, clock: Callable[[], datetime] =
         status: int = options.run(options)
     except (SettingsError, NoEvidence) as error:
         print(f"artisan: {one_line(str(error))}", file=sys.stderr)
-        return BAD_INPUT
+        # A check that refuses has a status of its own.
+        return getattr(error, "status", BAD_INPUT)
     except KeyboardInterrupt:
         print("artisan: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -54,6 +59,10 @@ def main(arguments: Sequence[str] | None = None, clock: Callable[[], datetime] =
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="artisan", description="Release gates: what is not a test session.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for room in (verdicts, environments, flags, hotfix, optimizer, load, train, release, checklist, audit, serving):
+    rooms = (
+        go_nogo, drill, verdicts, attestation, environments, flags, deploy, hotfix, optimizer, load, train, release,
+        checklist, audit, serving,
+    )  # fmt: skip
+    for room in rooms:
         room.add(commands)
     return parser

@@ -18,6 +18,9 @@ from pytest_artisan.gates.gate import Base, Gate, Project
 from pytest_artisan.gates.registry import GATES, PULL_REQUEST, SECURITY
 from pytest_artisan.gates.tables import Security, session_limit
 from pytest_artisan.git import commit_of
+from pytest_artisan.release.attestation.settings import attestation_of
+from pytest_artisan.release.blue_green.settings import blue_green_of
+from pytest_artisan.release.canary.settings import canary_of
 from pytest_artisan.release.environments import Environment, chosen, environment_name, resolve
 from pytest_artisan.release.train.timetable import train_of
 from pytest_artisan.settings import (
@@ -53,6 +56,9 @@ class Core(Table, frozen=True):
     required: tuple[Text, ...] | None = None
     local_optional: tuple[Text, ...] = ("security", "kpi")
     expected: tuple[ExpectedTable, ...] = ()
+    attestation: dict[str, Any] = msgspec.field(default_factory=dict)
+    blue_green: dict[str, Any] = msgspec.field(default_factory=dict)
+    canary: dict[str, Any] = msgspec.field(default_factory=dict)
     environments: dict[str, Any] = msgspec.field(default_factory=dict)
     flags: dict[str, Any] = msgspec.field(default_factory=dict)
     policies: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -221,7 +227,8 @@ def load_policy(
     for field in ("required", "local_optional"):
         check_gates(getattr(core, field) or (), known, f"{where} {field}")
     resolved = chosen(environment_name(environment), core.environments, where)
-    train_of(raw, where)
+    for table_of in (train_of, canary_of, blue_green_of, attestation_of):
+        table_of(raw, where)
     policies = {"": NamedPolicy(required=core.required or ()), **_named_policies(core, known, where)}
     if name not in policies:
         raise SettingsError(f"--artisan-policy={name}: no such policy; known: {', '.join(filter(None, policies))}")

@@ -23,7 +23,7 @@ from pytest_artisan.narrowing import narrowing
 from pytest_artisan.planning import Planner
 from pytest_artisan.release.worktree import moved, surroundings
 from pytest_artisan.reports import github, terminal
-from pytest_artisan.reports.publish import publish
+from pytest_artisan.reports.publish import Renderer, publish
 from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
 from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
@@ -270,13 +270,17 @@ class GateSession:
         if self._verdict is not None and self._verdict.go and (late or status):
             self._judge(status or pytest.ExitCode.TESTS_FAILED)
         reports = self._reports
-        while self._verdict is not None and (failures := publish(self._verdict, reports)):
+        while self._verdict is not None and (failures := publish(self._verdict, reports, self._renderers())):
             # A report that can not be written is a fault of its own, which the others then have to tell.
             self._faults += [(Fault.REPORT, text) for text in failures.values()]
             reports = [path for path in reports if path not in failures]
             self._judge(status or pytest.ExitCode.TESTS_FAILED)
         if self._verdict is not None and self._ledger.journal is not None:
             self._ledger.journal.end(self._evidence)
+
+    def _renderers(self) -> dict[str, Renderer]:
+        """The reports that need to know more than the verdict."""
+        return {}
 
     def _tell(self) -> None:
         """The last line, after everything that others print."""

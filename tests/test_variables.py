@@ -81,7 +81,7 @@ def test_a_variable_says_where_something_is(values: dict[str, Any], monkeypatch:
 
 def test_every_key_but_what_is_allowed_has_its_variable() -> None:
     table = msgspec.to_builtins(EnvironmentTable(vault=Vault(), limits={"unit": {}}))
-    keys = {key for key in flat(table) if key not in ("data", "allow_writes", "limits.unit")}
+    keys = {key for key in flat(table) if key not in ("data", "allow_writes", "limits.unit", "traffic", "slots")}
     assert keys == {*KEYS, *TOGETHER}
 
 
@@ -107,7 +107,7 @@ def test_a_variable_comes_before_the_table_and_leaves_the_rest_of_it(monkeypatch
         ("ARTISAN_DATABASE__HOST__X", "1", "no key 'ARTISAN_DATABASE__HOST__X'; "),
         ("ARTISAN_", "1", "no key 'ARTISAN_'; "),
         ("ARTISAN_DATABASE__PASSWORD", "hunter2", "the nearest is 'ARTISAN_DATABASE__PASSWORD_ENV'"),
-        ("ARTISAN_ALLOW_WRITES", "true", "ARTISAN_ALLOW_WRITES: what an environment allows is for its table"),
+        ("ARTISAN_ALLOW_WRITES", "true", "ARTISAN_ALLOW_WRITES: what an environment allows and runs is for its table"),
         ("ARTISAN_DATA", "sample", "ARTISAN_DATA: what an environment allows"),
         ("ARTISAN_LIMITS__LOAD_SMOKE__P95_MS", "9", "ARTISAN_LIMITS__LOAD_SMOKE__P95_MS: what an environment allows"),
         ("ARTISAN_DATABASE__PORT", "hunter2", "ARTISAN_DATABASE__PORT: expected int, got str"),

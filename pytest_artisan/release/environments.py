@@ -13,6 +13,8 @@ from msgspec import Meta
 from pytest_artisan.release.addresses import url_complaints
 from pytest_artisan.release.passwords import Password
 from pytest_artisan.release.secrets import Secret
+from pytest_artisan.release.slots.settings import Slots
+from pytest_artisan.release.traffic.settings import Traffic
 from pytest_artisan.release.variables import flat, overlaid, read_variables, variable_of
 from pytest_artisan.release.vault import Reference, Vault
 from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, project_root, read_toml
@@ -23,8 +25,8 @@ _Model = Annotated[str, Meta(min_length=1, max_length=200)]
 _Seconds = Annotated[float, Meta(gt=0)]
 Data = Literal["sample", "anonymised", "real"]
 _DATA: dict[Name, Data] = {"dev": "sample", "stg": "anonymised", "prod": "real"}
-# What an environment allows: the policy's word, which no variable changes.
-_WITHHELD = ("data", "allow_writes", "limits")
+# What an environment allows, and what runs there: the policy's word, which no variable changes.
+_WITHHELD = ("data", "allow_writes", "limits", "traffic", "slots")
 
 
 class Database(Table, frozen=True):
@@ -93,6 +95,8 @@ class EnvironmentTable(Table, frozen=True):
     llm: Llm = Llm()
     vault: Vault | None = None
     flags: Annotated[str, Meta(min_length=1)] | None = None
+    traffic: Traffic | None = None
+    slots: Slots | None = None
     data: Data | None = None
     allow_writes: bool | None = None
     limits: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
@@ -102,7 +106,7 @@ class EnvironmentTable(Table, frozen=True):
             url = getattr(self, field)
             if url is not None:
                 yield from url_complaints(field, url)
-        for name in ("database", "llm", "vault"):
+        for name in ("database", "llm", "vault", "traffic", "slots"):
             table: Table | None = getattr(self, name)
             yield from (f"{name} {complaint}" for complaint in (() if table is None else table.lint()))
 

@@ -31,7 +31,9 @@ def read_variables(kind: type[Table], withheld: Collection[str]) -> dict[str, An
         if not name.startswith(_PREFIX) or name in _OTHERS:
             continue
         if name.removeprefix(_PREFIX).partition("__")[0].lower() in withheld:
-            raise SettingsError(f"{name}: what an environment allows is for its table in pyproject.toml to say")
+            raise SettingsError(
+                f"{name}: what an environment allows and runs is for its table in pyproject.toml to say"
+            )
         if name not in types:
             raise unknown_key(name, types, "environment variables: the configuration")
         key, annotation = types[name]

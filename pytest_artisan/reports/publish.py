@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 from urllib.parse import quote
 
 from pytest_artisan.files import stage
@@ -18,18 +20,29 @@ from pytest_artisan.verdict.decide import Verdict
 from pytest_artisan.verdict.evidence import Measurement
 from pytest_artisan.verdict.judge import describe
 
-RENDERERS: dict[str, Callable[[Verdict], str]] = {".json": as_json, ".md": as_markdown, ".sarif": as_sarif}
+Renderer: TypeAlias = Callable[[Verdict], str]
+# Those that need the verdict alone; what others need, whoever publishes them knows.
+RENDERERS: dict[str, Renderer] = {".json": as_json, ".md": as_markdown, ".sarif": as_sarif}
+SUFFIXES = (*RENDERERS, ".html", ".intoto.json")
 
 
-def publish(verdict: Verdict, paths: Iterable[Path]) -> dict[Path, str]:
+def suffix_of(path: Path) -> str:
+    """Which of SUFFIXES a report's name ends in, the longest one; empty for none."""
+    found = (suffix for suffix in SUFFIXES if path.name.endswith(suffix) and path.name != suffix)
+    return max(found, key=len, default="")
+
+
+def publish(
+    verdict: Verdict, paths: Iterable[Path], others: Mapping[str, Renderer] = MappingProxyType({})
+) -> dict[Path, str]:
     """Write all reports with their pictures, or none where one can not be written.
 
-    Returns what went wrong, by the path of the report.
+    `others` are renderers by suffix beside RENDERERS. Returns what went wrong, by the path of the report.
     """
     staged: dict[Path, tuple[Path, Path]] = {}
     failures: dict[Path, str] = {}
     for report in dict.fromkeys(paths):
-        for path, text in _files(verdict, report, staged).items():
+        for path, text in _files(verdict, report, staged, others).items():
             try:
                 staged[path] = report, stage(path, text)
             except OSError as error:
@@ -62,11 +75,11 @@ def pictures_beside(report: Path) -> list[Path]:
     return found
 
 
-def _files(verdict: Verdict, report: Path, taken: Collection[Path]) -> dict[Path, str]:
+def _files(verdict: Verdict, report: Path, taken: Collection[Path], others: Mapping[str, Renderer]) -> dict[Path, str]:
     """The text of each file that makes one report."""
     pictures = _pictures(verdict, report, taken) if report.suffix == ".md" else {}
     if not pictures:
-        return {report: RENDERERS[report.suffix](verdict)}
+        return {report: {**RENDERERS, **others}[suffix_of(report)](verdict)}
     # Here alone, as most sessions draw nothing.
     from pytest_artisan.reports.chart import as_svg
 

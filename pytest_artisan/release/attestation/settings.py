@@ -1,0 +1,39 @@
+"""`[tool.artisan.attestation]`: whose signatures count, and how long a verdict does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from pytest_artisan.settings import Table, as_table, convert, seconds
+
+_Path = Annotated[str, Meta(min_length=1)]
+
+
+class Attestation(Table, frozen=True):
+    """`keys`: public keys (PEM, Ed25519), paths below the project's root; `valid`: how long a verdict may be deployed.
+
+    What is deployed beside the commit, each a path below the root: `image`, a file that holds the image's digest, `models`
+    (a folder of checkpoints), `sbom`, `lock`.
+    """
+
+    keys: tuple[_Path, ...] = ()
+    valid: str = "24h"
+    image: _Path | None = None
+    models: _Path | None = None
+    sbom: _Path | None = None
+    lock: _Path | None = None
+
+    def lint(self) -> Iterator[str]:
+        try:
+            seconds(self.valid)
+        except ValueError as error:
+            yield f"valid: {error}"
+
+
+def attestation_of(artisan: Mapping[str, Any], where: str) -> Attestation:
+    """The table of [tool.artisan]; raises SettingsError, which `where` begins."""
+    table = as_table(artisan.get("attestation", {}), f"{where} attestation")
+    return convert(table, Attestation, f"{where} attestation")

@@ -14,10 +14,11 @@ from pytest_artisan import tools
 from pytest_artisan.context import Context, context_of
 from pytest_artisan.gates.gate import Check, Gate
 from pytest_artisan.gates.registry import GATES
-from pytest_artisan.items import DRILL, DrillItem
+from pytest_artisan.items import DRILL, PLANTED, DrillItem
 from pytest_artisan.planning import Planner
 from pytest_artisan.reports.machine import Document
-from pytest_artisan.reports.wording import by_cause
+from pytest_artisan.reports.wording import aligned, by_cause
+from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.decide import Purpose, Requirements, decide
 from pytest_artisan.verdict.evidence import Evidence, ItemResult, NoEvidence, Outcome, Plan
 from pytest_artisan.verdict.judge import State
@@ -53,6 +54,7 @@ from pytest_artisan.gates import Gate
 def pytest_artisan_gates(config):
     return Gate({name!r}, "a gate under drill")
 """
+_ID = "artisan::drill::"
 _TIMEOUT_S = 120
 
 
@@ -61,7 +63,7 @@ class DrillSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self._context: Context = context_of(config)
-        self._answers: list[tuple[str, str]] = []
+        self._rows: dict[str, tuple[str, str]] = {}
         self._left_out: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -78,13 +80,13 @@ class DrillSession:
         unconfigured = {name: text for name, text in asked.unconfigured.items() if name not in planned}
         self._left_out = dict(asked.left_out) | {n: text for n, text in unconfigured.items() if n in excused}
         items[:] = [
-            DrillItem.create(session, "drill", name, kind, drill=drill)
+            DrillItem.create(session, "drill", name, kind, drill=drill, planted=text)
             for name in planned
             if name in asked.required
-            for kind, drill in _drills(policy.gates[name], self._context)
+            for kind, text, drill in _drills(policy.gates[name], self._context)
         ]
         items += [
-            DrillItem.create(session, "drill", name, "tests", drill=partial(_no_drill, text))
+            DrillItem.create(session, "drill", name, "tests", drill=partial(_no_drill, text), planted="nothing")
             for name, text in unconfigured.items()
             if name not in excused
         ]
@@ -92,25 +94,29 @@ class DrillSession:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.failed:
-            told = dict(report.user_properties).get(DRILL)
-            self._answers.append((report.nodeid, str(told or report.longreprtext.strip())))
+            told = {name: str(value) for name, value in report.user_properties}
+            answer = told.get(DRILL) or report.longreprtext.strip()
+            self._rows[report.nodeid.removeprefix(_ID)] = told.get(PLANTED, ""), answer
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("artisan drill")
-        for nodeid, answer in self._answers:
-            terminalreporter.write_line(f"{nodeid.removeprefix('artisan::drill::')}: {answer}")
+        order = [*self._context.policy.gates]
+        told = sorted(self._rows.items(), key=lambda row: order.index(row[0].partition("::")[0]))
+        for row in aligned([("gate", "planted", "answer"), *((name, *cells) for name, cells in told)]):
+            terminalreporter.write_line(one_line(row.rstrip()))
         if self._left_out:
             terminalreporter.write_line(f"not drilled: {by_cause(self._left_out)}")
 
 
-def _drills(gate: Gate, context: Context) -> Generator[tuple[str, partial[str]]]:
+def _drills(gate: Gate, context: Context) -> Generator[tuple[str, str, partial[str]]]:
+    """The name of each drill, what it plants, and the drill."""
     table = context.policy.tables[gate.name]
     wanted = [check for check in gate.checks if check.wanted(table)]
     # Where tests stand in for the checks, these still have to show that they can fail.
     for check in wanted or [check for check in gate.checks if check.drill is not None]:
-        yield check.name, partial(_drill_check, gate, check, context)
+        yield check.name, check.planted or check.name, partial(_drill_check, gate, check, context)
     if not wanted:
-        yield "tests", partial(_drill_tests, gate)
+        yield "tests", "a failure, a skip, an xfail, a NaN and an excess", partial(_drill_tests, gate)
 
 
 def _drill_check(gate: Gate, check: Check, context: Context, folder: Path) -> str:

@@ -18,7 +18,7 @@ from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Purpose
 from pytest_artisan.verdict.evidence import BUILT_IN, NoEvidence, no_evidence
 
-DRILL = "artisan.drill"
+DRILL, PLANTED = "artisan.drill", "artisan.planted"
 
 
 class BuiltInItem(pytest.Item):
@@ -84,11 +84,12 @@ class CheckItem(BuiltInItem):
 
 
 class DrillItem(BuiltInItem):
-    """A planted violation; `drill` returns what the gate said to it, and fails the item where that was GO."""
+    """A violation that is `planted`; `drill` returns what the gate said to it, and fails the item where that was GO."""
 
-    def __init__(self, *, drill: Callable[[Path], str], **attributes: Any) -> None:
+    def __init__(self, *, drill: Callable[[Path], str], planted: str, **attributes: Any) -> None:
         super().__init__(**attributes)
         self._drill = drill
+        self.user_properties.append((PLANTED, planted))
 
     def runtest(self) -> None:
         with tempfile.TemporaryDirectory(prefix="artisan-drill-") as folder:

@@ -321,7 +321,7 @@ def test_no_check_of_the_policy_can_be_declared_away(shop: Project) -> None:
 def test_the_gate_can_say_no(shop: Project) -> None:
     run = shop.plain("--artisan-drill")
 
-    assert "security::advisories: NO-GO: critical 1 > 0" in run.out
+    assert "security::advisories  a pin with a critical advisory  NO-GO: critical 1 > 0" in run.out
 
 
 # What is installed

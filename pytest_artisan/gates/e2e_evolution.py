@@ -55,9 +55,21 @@ _RUNS: Runs = (
     ("restarts", _restarts),
 )
 
+_PLANTED = {
+    "steps": "options that are all one",
+    "consistent rater, PPO": "a learning rate of 0",
+    "critical rater, PPO": "rewards with the sign turned",
+    "generous rater, PPO": "feedback that is dropped",
+    "noisy rater, PPO": "updates that went too far",
+    "random rater, PPO": "a rater who does not guess",
+    "consistent rater, REINFORCE": "a learning rate of 0",
+    "agreement": "algorithms that expect the opposite of each other",
+    "restarts": "checkpoints that are damaged on the way",
+}
+
 GATE = Gate(
     "e2e_evolution",
     "DNA, evolution and feedback as one flow",
     E2eEvolution,
-    checks=checks_of_subject(_RUNS),
+    checks=checks_of_subject(_RUNS, _PLANTED),
 )

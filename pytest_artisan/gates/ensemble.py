@@ -73,9 +73,25 @@ _RUNS: Runs = (
     *((name, partial(_scenario, name)) for name in _SCENARIOS),
 )
 
+_PLANTED = {
+    "golden wishes": "members that always answer out of the schema",
+    "hostile wishes, read": "a stranger's text handed on",
+    **{f"latency, {mode}": "answers that take 7 s" for mode in _MODES},
+    "routing": "one member alone, whatever the wish",
+    "pipeline": "a brief that nobody checks",
+    "retries": "nobody is asked twice",
+    "fallbacks": "nobody but the first member is known",
+    "breaker": "breakers that never open",
+    "all down": "an exception where no member answers",
+    "cache": "a cache that ignores an answer's age",
+    "herd": "a call for everybody who asks the same",
+    "alike": "all wishes are alike",
+    "hostile wishes": "a stranger's text handed on",
+}
+
 GATE = Gate(
     "ensemble",
     "the three-model ensemble answers in its schema and in time",
     Ensemble,
-    checks=checks_of_subject(_RUNS),
+    checks=checks_of_subject(_RUNS, _PLANTED),
 )

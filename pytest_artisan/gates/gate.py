@@ -62,8 +62,8 @@ class Check:
     """A built-in item of a gate.
 
     `run(project, table)` returns the evidence or raises NoEvidence. `drill(project, table)` does the same for a
-    planted violation, through the same code, so that a gate which can not fail is found out. Where it `writes`, or is
-    `exclusive`, it is treated as tests with that marker are.
+    planted violation, through the same code, so that a gate which can not fail is found out; `planted` says for people what
+    that is. Where it `writes`, or is `exclusive`, it is treated as tests with that marker are.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Check:
     wanted: Callable[[Any], bool] = lambda table: True
     writes: bool = False
     exclusive: bool = False
+    planted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,5 +28,15 @@ GATE = Gate(
     "p95 at a fixed rate",
     LoadSmoke,
     # What a locustfile does to an environment is not known, so that it may do it where writing is allowed.
-    checks=(Check(_CHECK, _load, _drill, lambda table: table.locustfile is not None, writes=True, exclusive=True),),
+    checks=(
+        Check(
+            _CHECK,
+            _load,
+            _drill,
+            lambda table: table.locustfile is not None,
+            writes=True,
+            exclusive=True,
+            planted="answers after 100 ms where 50 are allowed",
+        ),
+    ),
 )

@@ -106,12 +106,13 @@ def _absent(project: Project) -> str | None:
     return "no alembic.ini"
 
 
-_RUNS: dict[str, Callable[[Migrations], bool]] = {
-    "round_trip": lambda table: True,
-    "models": lambda table: True,
-    "compatibility": lambda table: True,
-    "dual_write": lambda table: bool(table.dual_write),
-    "locks": lambda table: table.postgresql_env is not None,
+# Whether a table wants the check, and what its drill plants.
+_RUNS: dict[str, tuple[Callable[[Migrations], bool], str]] = {
+    "round_trip": (lambda table: True, "a downgrade that does nothing"),
+    "models": (lambda table: True, "a column that no revision makes"),
+    "compatibility": (lambda table: True, "a column dropped that the old release needs"),
+    "dual_write": (lambda table: bool(table.dual_write), "a write of one column of two"),
+    "locks": (lambda table: table.postgresql_env is not None, "a long lock"),
 }
 
 GATE = Gate(
@@ -119,11 +120,13 @@ GATE = Gate(
     "the database goes up under the release that still runs, and down again",
     Migrations,
     (
-        Check("heads", _heads, _heads_drill),
-        Check("operations", _operations, _operations_drill),
+        Check("heads", _heads, _heads_drill, planted="two revisions that both begin"),
+        Check("operations", _operations, _operations_drill, planted="a column that is dropped at once"),
         *(
-            Check(name, partial(_run, name), partial(_run_drill, name), wanted, exclusive=name == "locks")
-            for name, wanted in _RUNS.items()
+            Check(
+                name, partial(_run, name), partial(_run_drill, name), wanted, exclusive=name == "locks", planted=planted
+            )
+            for name, (wanted, planted) in _RUNS.items()
         ),
     ),
     absent=_absent,

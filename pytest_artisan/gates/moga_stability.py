@@ -37,9 +37,25 @@ _RUNS: Runs = (
     ("random search", _random_search),
 )
 
+# In the order of `saboteurs.FAULTS`, one for each seed.
+_PLANTED = {
+    "seed 0": "a share over its limit",
+    "seed 1": "formulas that do not sum to 100 %",
+    "seed 2": "a population that never changes",
+    "seed 3": "a population that collapses to one formula",
+    "seed 4": "an objective that is no number",
+    "seed 5": "a negative share",
+    "seed 6": "an empty formula",
+    "seed 7": "a share below the smallest one",
+    "seed 8": "a front that loses members",
+    "seed 9": "formulas without a parent",
+    "same seed": "randomness from a global generator",
+    "random search": "random search in the optimizer's place",
+}
+
 GATE = Gate(
     "moga_stability",
     "the optimizer stays sound",
     MogaStability,
-    checks=checks_of_subject(_RUNS),
+    checks=checks_of_subject(_RUNS, _PLANTED),
 )

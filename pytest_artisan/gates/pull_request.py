@@ -66,8 +66,8 @@ def _in_request() -> bool:
         return True
 
 
-def _check(name: str, judged: Callable[[Change], CheckEvidence]) -> Check:
-    return Check(name, partial(_run, judged), partial(_drill, judged))
+def _check(name: str, judged: Callable[[Change], CheckEvidence], planted: str) -> Check:
+    return Check(name, partial(_run, judged), partial(_drill, judged), planted=planted)
 
 
 GATE = Gate(
@@ -75,10 +75,10 @@ GATE = Gate(
     "small, young, well named",
     PullRequest,
     (
-        _check("lines", size_of),
-        _check("age", age_of),
-        _check("name", name_of),
-        replace(_check("boxes", boxes_of), wanted=lambda table: _in_request()),
+        _check("lines", size_of, "400 changed lines"),
+        _check("age", age_of, "a branch of 48 hours"),
+        _check("name", name_of, "a branch called planted"),
+        replace(_check("boxes", boxes_of, "a box that nobody ticked"), wanted=lambda table: _in_request()),
     ),
     absent=lambda project: None if _in_request() else "not configured, and no pull request of GitHub Actions",
     inapplicable=lambda project, table: why_inapplicable(project, table, os.environ),

@@ -55,6 +55,6 @@ GATE = Gate(
     "security",
     "no critical advisory for anything that is installed",
     Security,
-    (Check("advisories", _run, _drill),),
+    (Check("advisories", _run, _drill, planted="a pin with a critical advisory"),),
     absent=lambda project: None,
 )

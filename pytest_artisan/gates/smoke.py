@@ -29,11 +29,12 @@ def _calls(part: str, drill: bool, project: Project, table: Smoke) -> CheckEvide
 
 _READING = ("GET", "HEAD")
 
+_PLANTED = "a healthy service that answers all else with a wrong body"
 _RUNS: Runs = tuple((part, partial(_calls, part)) for part in ("reads", "writes"))
 
 GATE = Gate(
     "smoke",
     "the deployed service answers",
     Smoke,
-    checks=checks_of_subject(_RUNS, writing=frozenset({"writes"})),
+    checks=checks_of_subject(_RUNS, dict.fromkeys(("reads", "writes"), _PLANTED), writing=frozenset({"writes"})),
 )

@@ -187,8 +187,8 @@ GATE = Gate(
     "Ruff and mypy find nothing",
     StaticAnalysis,
     checks=(
-        Check("ruff", ruff, ruff_drill, lambda table: table.ruff != ()),
-        Check("mypy", mypy, mypy_drill, lambda table: table.mypy != ()),
+        Check("ruff", ruff, ruff_drill, lambda table: table.ruff != (), planted="an undefined name and unused imports"),
+        Check("mypy", mypy, mypy_drill, lambda table: table.mypy != (), planted="a type error in every module"),
     ),
     absent=_absent,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,20 @@ from pytest_artisan.verdict.evidence import NoEvidence
 Runs = tuple[tuple[str, Callable[[bool, Project, Any], CheckEvidence]], ...]
 
 
-def checks_of_subject(runs: Runs, writing: Container[str] = ()) -> tuple[Check, ...]:
-    """Checks that are collected where the table names a subject; those called in `writing` change its environment."""
+def checks_of_subject(runs: Runs, planted: Mapping[str, str], writing: Container[str] = ()) -> tuple[Check, ...]:
+    """Checks that are collected where the table names a subject; those called in `writing` change its environment.
+
+    `planted` says for each what its drill plants.
+    """
     return tuple(
-        Check(name, partial(run, False), partial(run, True), lambda table: table.subject is not None, name in writing)
+        Check(
+            name,
+            partial(run, False),
+            partial(run, True),
+            lambda table: table.subject is not None,
+            name in writing,
+            planted=planted[name],
+        )
         for name, run in runs
     )
 

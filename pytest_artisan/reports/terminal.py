@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_artisan.reports.wording import grouped, notes, rows
+from pytest_artisan.reports.wording import aligned, grouped, notes, rows
 from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.decide import Verdict
 
@@ -38,9 +38,7 @@ def write_last_line(reporter: pytest.TerminalReporter, verdict: Verdict) -> None
 
 def _styled(verdict: Verdict) -> Iterator[tuple[str, str]]:
     table = [("gate", "state", "measured", "time"), *rows(verdict)]
-    widths = [max(len(row[column]) for row in table) for column in range(3)]
-    for row in table:
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+    for row, cells in zip(table, aligned([row[:3] for row in table]), strict=True):
         colour = {"GO": "green", "state": ""}.get(row[1], "red")
         yield f"{cells}  {row[3].rjust(8)}", colour
     yield "", ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_artisan.verdict.decide import DECLARABLE, GateVerdict, Verdict, declaration
@@ -58,6 +58,12 @@ def key_measurement(gate: GateVerdict) -> str:
         # One of the reasons has the cause, whole.
         shown = f"{worst.name}: no data"
     return f"{shown}{'; ' + extent if extent else ''}{f' (+{others} more)' if others else ''}"
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table, every cell as wide as the widest of its column."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
 
 
 def rows(verdict: Verdict) -> list[tuple[str, str, str, str]]:

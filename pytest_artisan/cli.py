@@ -6,28 +6,37 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
+from typing import Final
 
-from pytest_artisan.commands import (
-    BAD_INPUT,
-    INTERRUPTED,
-    attestation,
-    audit,
-    checklist,
-    deploy,
-    drill,
-    environments,
-    flags,
-    go_nogo,
-    hotfix,
-    load,
-    optimizer,
-    release,
-    serving,
-    train,
-    verdicts,
-)
+from pytest_artisan.commands import BAD_INPUT, INTERRUPTED
 from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.evidence import NoEvidence
+
+# Which room of `commands` each command is in: the one that is asked for is opened alone, as a deploy step waits for it.
+ROOMS: Final = {
+    "go-nogo": "go_nogo",
+    "drill": "drill",
+    "report": "verdicts",
+    "replay": "verdicts",
+    "baseline": "verdicts",
+    "verify": "attestation",
+    "env": "environments",
+    "flags": "flags",
+    "deploy": "deploy",
+    "hotfix": "hotfix",
+    "evolve": "optimizer",
+    "moga-stability": "optimizer",
+    "load-smoke": "load",
+    "train": "train",
+    "release": "release",
+    "checklist": "checklist",
+    "audit": "audit",
+    "sbom": "audit",
+    "audit import": "audit",
+    "serve": "serving",
+    "models": "serving",
+}
 
 
 def wall_clock() -> datetime:
@@ -43,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, clock: Callable[[], datetime] =
     if given[:2] == ["audit", "import"]:
         # Beside `audit FILE`, where it would be a file.
         given[:2] = ["audit import"]
-    options = _parser().parse_args(given, argparse.Namespace(clock=clock))
+    options = parser_of(given[0] if given else "").parse_args(given, argparse.Namespace(clock=clock))
     try:
         status: int = options.run(options)
     except (SettingsError, NoEvidence) as error:
@@ -56,13 +65,10 @@ def main(arguments: Sequence[str] | None = None, clock: Callable[[], datetime] =
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser with the room of this command; with all of them where there is none such."""
     parser = argparse.ArgumentParser(prog="artisan", description="Release gates: what is not a test session.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    rooms = (
-        go_nogo, drill, verdicts, attestation, environments, flags, deploy, hotfix, optimizer, load, train, release,
-        checklist, audit, serving,
-    )  # fmt: skip
-    for room in rooms:
-        room.add(commands)
+    for room in [ROOMS[command]] if command in ROOMS else dict.fromkeys(ROOMS.values()):
+        import_module(f"pytest_artisan.commands.{room}").add(commands)
     return parser

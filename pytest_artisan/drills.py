@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,6 +57,8 @@ def pytest_artisan_gates(config):
     return Gate({name!r}, "a gate under drill")
 """
 _ID = "artisan::drill::"
+# What moves users to a release, and has to bring them back: no gates of a session.
+MACHINES = ("canary", "blue_green")
 _TIMEOUT_S = 120
 
 
@@ -63,7 +67,7 @@ class DrillSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self._context: Context = context_of(config)
-        self._rows: dict[str, tuple[str, str]] = {}
+        self._rows: dict[str, list[tuple[str, str]]] = {}
         self._left_out: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -90,19 +94,24 @@ class DrillSession:
             for name, text in unconfigured.items()
             if name not in excused
         ]
+        items += [
+            DrillItem.create(session, "drill", name, drill=partial(_drill_machine, name), planted="violations")
+            for name in (() if selected else MACHINES)
+        ]
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.failed:
-            told = {name: str(value) for name, value in report.user_properties}
-            answer = told.get(DRILL) or report.longreprtext.strip()
-            self._rows[report.nodeid.removeprefix(_ID)] = told.get(PLANTED, ""), answer
+            told: dict[str, Any] = dict(report.user_properties)
+            failed = [(told.get(PLANTED, ""), report.longreprtext.strip())]
+            self._rows[report.nodeid.removeprefix(_ID)] = told.get(DRILL) or failed
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("artisan drill")
-        order = [*self._context.policy.gates]
+        order = [*self._context.policy.gates, *MACHINES]
         told = sorted(self._rows.items(), key=lambda row: order.index(row[0].partition("::")[0]))
-        for row in aligned([("gate", "planted", "answer"), *((name, *cells) for name, cells in told)]):
+        table = [("gate", "planted", "answer"), *((name, *cells) for name, rows in told for cells in rows)]
+        for row in aligned(table):
             terminalreporter.write_line(one_line(row.rstrip()))
         if self._left_out:
             terminalreporter.write_line(f"not drilled: {by_cause(self._left_out)}")
@@ -111,7 +120,7 @@ class DrillSession:
 def _drills(gate: Gate, context: Context) -> Generator[tuple[str, str, partial[str]]]:
     """The name of each drill, what it plants, and the drill."""
     table = context.policy.tables[gate.name]
-    wanted = [check for check in gate.checks if check.wanted(table)]
+    wanted = [check for check in gate.checks if check.applies(context.policy.project, table)]
     # Where tests stand in for the checks, these still have to show that they can fail.
     for check in wanted or [check for check in gate.checks if check.drill is not None]:
         yield check.name, check.planted or check.name, partial(_drill_check, gate, check, context)
@@ -133,6 +142,18 @@ def _drill_check(gate: Gate, check: Check, context: Context, folder: Path) -> st
     if verdict.go or verdict.gates[0].state is not State.NO_GO:
         pytest.fail(f"{check.name} answered {verdict.gates[0].state} to a planted violation", pytrace=False)
     return f"NO-GO: {verdict.reasons[0].text}"
+
+
+def _drill_machine(name: str, folder: Path) -> list[tuple[str, str]]:
+    """What a deployment under way says to each violation; it has to be as before in the end."""
+    drills: Callable[[], Iterator[tuple[str, str, bool]]] = import_module(
+        f"pytest_artisan.release.{name}.drills"
+    ).drills
+    told = [*drills()]
+    for violation, answer, is_no in told:
+        if not is_no:
+            pytest.fail(f"{name} let this pass: {violation}: {answer}", pytrace=False)
+    return [(violation, f"NO-GO: {answer}") for violation, answer, _ in told]
 
 
 def _no_drill(text: str, folder: Path) -> str:

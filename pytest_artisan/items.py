@@ -18,6 +18,8 @@ from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Purpose
 from pytest_artisan.verdict.evidence import BUILT_IN, NoEvidence, no_evidence
 
+# What a drill was answered: to the one violation, or to each.
+Answers = str | list[tuple[str, str]]
 DRILL, PLANTED = "artisan.drill", "artisan.planted"
 
 
@@ -84,13 +86,18 @@ class CheckItem(BuiltInItem):
 
 
 class DrillItem(BuiltInItem):
-    """A violation that is `planted`; `drill` returns what the gate said to it, and fails the item where that was GO."""
+    """A violation that is `planted`; `drill` returns what the gate said to it, and fails the item where that was GO.
 
-    def __init__(self, *, drill: Callable[[Path], str], planted: str, **attributes: Any) -> None:
+    Of several it returns each with the answer.
+    """
+
+    def __init__(self, *, drill: Callable[[Path], Answers], planted: str, **attributes: Any) -> None:
         super().__init__(**attributes)
         self._drill = drill
         self.user_properties.append((PLANTED, planted))
 
     def runtest(self) -> None:
         with tempfile.TemporaryDirectory(prefix="artisan-drill-") as folder:
-            self.user_properties.append((DRILL, self._drill(Path(folder))))
+            answers = self._drill(Path(folder))
+        told = dict(self.user_properties)[PLANTED]
+        self.user_properties.append((DRILL, [(told, answers)] if isinstance(answers, str) else answers))

@@ -95,7 +95,7 @@ class Planner:
             for gate in context.policy.gates.values()
             if gate.checks and context.policy.runs_checks(gate, context.selected)
             for check in gate.checks
-            if check.wanted(context.policy.tables[gate.name])
+            if check.applies(context.policy.project, context.policy.tables[gate.name])
         ]
 
     def _gate(self, item: pytest.Item) -> str:

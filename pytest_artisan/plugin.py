@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="Write the verdict to FILE: .json, .md or .sarif (may be given several times).",
+        help="Write the verdict to FILE: .json, .md, .sarif, .html or .intoto.json (may be given several times).",
     )
     group.addoption("--artisan-journal", metavar="FILE", help="Keep the journal of the session in FILE.")
     group.addoption("--artisan-drill", action="store_true", help="Let every gate show that it can say NO-GO.")
@@ -56,6 +56,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         metavar="NAME",
         help="Judge by this table of [tool.artisan.policies] (hotfix needs none); by default by [tool.artisan] itself.",
+    )
+    group.addoption("--artisan-version", metavar="VERSION", help="The release that a signed verdict is for.")
+    group.addoption(
+        "--artisan-stage", metavar="PERCENT", help="The one stage of a canary that it is for (default: all of them)."
+    )
+    group.addoption(
+        "--artisan-previous", metavar="FILE", help="The signed verdict of this release that it comes after."
     )
     group.addoption(
         "--artisan-env", metavar="NAME", help="The environment: dev, stg or prod (default: ARTISAN_ENV, else dev)."
@@ -137,6 +144,9 @@ def pytest_configure(config: pytest.Config) -> None:
         or option.artisan_policy
         or option.artisan_journal
         or option.artisan_base
+        or option.artisan_version
+        or option.artisan_stage
+        or option.artisan_previous
         or "ARTISAN_ENV" in os.environ
     ):
         from pytest_artisan.activation import activate

@@ -9,9 +9,11 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 import pytest
@@ -23,11 +25,14 @@ from pytest_artisan.narrowing import narrowing
 from pytest_artisan.planning import Planner
 from pytest_artisan.release.worktree import moved, surroundings
 from pytest_artisan.reports import github, terminal
-from pytest_artisan.reports.publish import Renderer, publish
+from pytest_artisan.reports.publish import HTML, SIGNED, Renderer, publish, suffix_of
 from pytest_artisan.settings import SettingsError, one_line
 from pytest_artisan.verdict.decide import Requirements, Verdict, decide
 from pytest_artisan.verdict.evidence import Evidence, Fault, Plan
 from pytest_artisan.xdist import Controller, Turnstile, hand_in, overruled
+
+if TYPE_CHECKING:
+    from pytest_artisan.release.attestation.attesting import Attestor
 
 wall_clock = time.time
 
@@ -64,8 +69,11 @@ class Collecting:
 class GateSession:
     """The process that judges: the only one, or the controller of pytest-xdist."""
 
-    def __init__(self, config: pytest.Config, collecting: Collecting, reports: list[Path]) -> None:
+    def __init__(
+        self, config: pytest.Config, collecting: Collecting, reports: list[Path], attestor: Attestor | None
+    ) -> None:
         self._config = config
+        self._attestor = attestor
         self._context: Context = context_of(config)
         self._collecting = collecting
         self._controller = Controller()
@@ -280,7 +288,22 @@ class GateSession:
 
     def _renderers(self) -> dict[str, Renderer]:
         """The reports that need to know more than the verdict."""
-        return {}
+        others: dict[str, Renderer] = {}
+        if self._attestor is not None:
+            others[SIGNED] = partial(self._signed, self._attestor)
+        pages = [path for path in self._reports if suffix_of(path) == HTML]
+        if pages:
+            from pytest_artisan.release.pages import page_of
+
+            others[HTML] = page_of(self._context.policy.project.root, pages, datetime.fromtimestamp(self._started, UTC))
+        return others
+
+    def _signed(self, attestor: Attestor, verdict: Verdict) -> str:
+        from pytest_artisan.release.attestation.attesting import grounds_of
+
+        told = self._requirements, self._plan or Plan({}), self._evidence
+        grounds = grounds_of(*told, self._context.masker.tree)
+        return attestor.attest(verdict, grounds, baseline=self._context.baselines is not None)
 
     def _tell(self) -> None:
         """The last line, after everything that others print."""

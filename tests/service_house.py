@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from fastapi import FastAPI
 from service_by_stub import Stub
 
+from pytest_artisan.ensemble.answers import Conducted
+from pytest_artisan.release.flags.states import State
 from pytest_artisan.service.app import Service, create_app
 from pytest_artisan.service.metrics import Metrics, MetricsObserver
 from pytest_artisan.service.store import DatabaseStore
@@ -25,13 +28,18 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.asked: list[tuple[str, str | None]] = []
         self.off: set[str] = {"new_moga_optimizer", "advanced_rlhf"}
+        self.rollouts: dict[str, State] = {}
         self.decide: IsEnabled = lambda flag, user: flag not in self.off
         self.store = DatabaseStore(f"sqlite:///{folder / 'artisan.db'}")
         self.stub, self.metrics = Stub(), Metrics()
         self.observer = MetricsObserver(self.metrics)
-        self.app = create_app(
-            Service(self.stub, self.store, self.metrics, self.observer, "0123456789ab", self._is_enabled)
-        )
+        self.answering: Conducted = self.stub
+        self.app = self.made()
+
+    def made(self) -> FastAPI:
+        """An app of what this house works with now."""
+        flags = (self._is_enabled, lambda: self.rollouts)
+        return create_app(Service(self.answering, self.store, self.metrics, self.observer, "0123456789ab", *flags))
 
     def _is_enabled(self, flag: str, user: str | None) -> bool:
         self.asked.append((flag, user))

@@ -124,7 +124,8 @@ def test_a_checkout_leaves_no_credentials_behind(job: str) -> None:
         (
             "test",
             "python -m pytest --artisan-gates "
-            "--artisan-report=verdict.json --artisan-report=verdict.md --artisan-report=verdict.sarif",
+            "--artisan-report=verdict.json --artisan-report=verdict.md --artisan-report=verdict.sarif "
+            "--artisan-report=verdict.html",
         ),
         ("security", "artisan audit environment --snapshot .artisan/advisories --pip-audit"),
         ("security", "python -m pytest --artisan-gates=security -v --maxfail=1"),

@@ -22,6 +22,7 @@ import pytest
 from conftest import Project
 from pytest_artisan.cli import main
 from pytest_artisan.policy import load_policy
+from pytest_artisan.tools import BESIDE_PYTHON
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "README.ko.md"]
@@ -47,7 +48,9 @@ def printed(project: Project, command: list[str], capsys: pytest.CaptureFixture[
         captured = capsys.readouterr()
         return captured.out + captured.err
     if command[0] in ("git", "bash"):
-        environment = {**os.environ, **_AUTHOR}
+        # As in an activated virtual environment, with no plugin but this one.
+        path = os.pathsep.join([BESIDE_PYTHON, os.environ["PATH"]])
+        environment = {**os.environ, **_AUTHOR, "PATH": path, "PYTEST_PLUGINS": "pytest_artisan.plugin"}
         done = subprocess.run(command, cwd=project.path, env=environment, capture_output=True, text=True, check=True)
         return done.stdout + done.stderr
     assert command[0] == "pytest"

@@ -128,7 +128,7 @@ def test_a_hotfix_is_tagged_and_merged_and_the_files_stay(mended: Repository, ar
     status, told = artisan(*FINISH)
 
     assert status == 0, told
-    assert f"artisan train open prod --hotfix {VERSION}" in told
+    assert f"artisan deploy blue-green prod {VERSION} --hotfix {VERSION} --verdict verdict.intoto.json" in told
     assert mended.git("rev-parse", f"{VERSION}^{{commit}}") == head
     assert mended.git("log", "-1", "--format=%P|%s|%b|%an|%cd", "--date=unix", "main") == (
         f"{before} {head}|Merge branch 'hotfix/login-loop' as {VERSION}|Logs in again\n|Ada|{NOW.timestamp():.0f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_artisan.cli import ROOMS, parser_of
 from pytest_artisan.gates.registry import GATES
 from pytest_artisan.plugin import MARKERS
 
@@ -49,3 +51,16 @@ def test_every_gate_has_its_marker_and_every_marker_its_gate() -> None:
     # Two lists, as an idle session must not import the registry.
     markers = {line.partition(":")[0].partition("(")[0] for line in MARKERS}
     assert markers - {"exclusive", "writes"} == {gate.name for gate in GATES}
+
+
+def test_every_command_is_in_the_room_where_it_is_looked_for() -> None:
+    def commands(parser: argparse.ArgumentParser) -> set[str]:
+        [found] = [action for action in parser._actions if isinstance(action.choices, dict)]
+        return {*(found.choices or ())}
+
+    assert commands(parser_of("")) == set(ROOMS)
+    rooms: dict[str, set[str]] = {}
+    for command, room in ROOMS.items():
+        rooms.setdefault(room, set()).add(command)
+    for command, room in ROOMS.items():
+        assert commands(parser_of(command)) == rooms[room]

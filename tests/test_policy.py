@@ -333,6 +333,7 @@ _OTHER = {
     "sbom": "sbom.json",
     "base": "main",
     "sbom_version": "1.7",
+    "queries": {"api": {"query": "q", "newest": "n"}},
     "waivers": "a.toml",
     "kev": "a.json",
     "postgresql_env": "SERVER_URL",

@@ -1,9 +1,195 @@
-"""`artisan canary`."""
+"""`artisan deploy canary`: a flag's change for a few users, then for more, and back by itself where it does harm."""
 
 from __future__ import annotations
 
-from pytest_artisan.commands import Commands
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_artisan.commands import GO, INTERRUPTED, NO_GO, Commands
+from pytest_artisan.commands.arguments import percent
+from pytest_artisan.commands.attestation import add_keys, policies_of
+from pytest_artisan.release.environments import NAMES, Environment, get_config
+from pytest_artisan.settings import SettingsError, artisan_table, one_line, project_root, read_toml, unknown_key
+
+if TYPE_CHECKING:  # what is imported where it runs is imported with SQLite
+    from pytest_artisan.release.attestation.attested import Attested
+    from pytest_artisan.release.canary.beginning import Asked
+    from pytest_artisan.release.canary.reach import Before, Reach
+    from pytest_artisan.release.canary.running import Runner
+    from pytest_artisan.release.canary.runs import Run
+    from pytest_artisan.release.canary.settings import Canary
+    from pytest_artisan.release.observing import Source
 
 
 def add(commands: Commands) -> None:
-    commands.add_parser("canary")
+    canary = commands.add_parser(
+        "canary", help="a flag's change for a few users, then for more; back where it does harm"
+    )
+    canary.add_argument("environment", choices=NAMES)
+    canary.add_argument("flag")
+    what = canary.add_mutually_exclusive_group(required=True)
+    what.add_argument("percentage", nargs="?", type=percent, help="of users, such as 5 or 0.25: this stage alone")
+    what.add_argument("--auto", action="store_true", help="all stages of the policy, one after the other")
+    what.add_argument("--rollback", action="store_true", help="as it was before the canary, wherever that is now")
+    what.add_argument("--status", action="store_true", help="what happened so far, and where it is now")
+    canary.add_argument("--verdict", metavar="FILE", type=Path, help="the signed GO; each counts for one canary")
+    reason = canary.add_mutually_exclusive_group()
+    reason.add_argument("--hotfix", metavar="VERSION", default="", help="a released hotfix, which needs no window")
+    reason.add_argument("--override", metavar="WHY", default="", help="begin all the same; goes on the record")
+    add_keys(canary)
+    canary.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pytest_artisan.release.canary.beginning import Asked
+    from pytest_artisan.release.flags.definitions import flags_of
+
+    root = project_root(Path.cwd())
+    flags = flags_of(root)
+    if options.flag not in flags:
+        raise unknown_key(options.flag, flags, "the list of flags")
+    asked = Asked(root, options.environment, options.flag, options.percentage)
+    if options.status:
+        return _status(asked)
+    try:
+        with _terminated_like_interrupted():
+            return _roll_back(asked, options) if options.rollback else _deploy(asked, options)
+    except KeyboardInterrupt:
+        _tell(f"interrupted: the same command goes on where it was; {asked.typed} --rollback takes the change back")
+        return INTERRUPTED
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _deploy(asked: Asked, options: argparse.Namespace) -> int:
+    from pytest_artisan.release.canary.beginning import begin, going_on
+    from pytest_artisan.release.canary.machine import Phase
+    from pytest_artisan.release.deployments import alone
+    from pytest_artisan.release.record import who
+
+    environment = get_config(asked.environment, asked.root)
+    table = _table(asked.root)
+    source, admit = partial(_source, asked, environment, table), partial(_admit, asked, options)
+    with alone(asked.root, asked.environment, f"canary {asked.flag}", who(asked.root), options.clock()):
+        reach = _reach(asked, environment, options)
+        run = going_on(asked)
+        if run:
+            _tell(f"{run.line}; it goes on")
+        else:
+            run = begin(asked, table, reach, source, admit, options.clock())
+            _tell(run.timeline[0].line)
+        run = _finished(asked, _runner(asked, run, reach, source, options))
+    return GO if run.state.phase is Phase.DONE else NO_GO
+
+
+def _roll_back(asked: Asked, options: argparse.Namespace) -> int:
+    from pytest_artisan.release.canary.machine import Back
+    from pytest_artisan.release.deployments import Busy, alone
+    from pytest_artisan.release.record import who
+
+    environment = get_config(asked.environment, asked.root)
+    reach, source = _reach(asked, environment, options), partial(_source, asked, environment, _table(asked.root))
+    try:
+        with alone(asked.root, asked.environment, f"canary {asked.flag} --rollback", who(asked.root), options.clock()):
+            runner = _runner(asked, asked.kept(), reach, source, options)
+            runner.happened(Back("--rollback"))
+            _finished(asked, runner)
+    except Busy as busy:
+        # Who watches the canary sees at the next look that it is no longer as it was given, and ends it.
+        run = asked.kept()
+        _tell(reach.take_back(run.before, run.given) or f"{asked.flag} is {run.before.flag} of users, as before")
+        _tell(str(busy))
+    return GO
+
+
+def _status(asked: Asked) -> int:
+    run = asked.kept()
+    for moment in run.timeline:
+        _tell(moment.line)
+    _tell(run.line)
+    return GO
+
+
+def _runner(
+    asked: Asked, run: Run, reach: Reach, source: Callable[[Before], Source], options: argparse.Namespace
+) -> Runner:
+    from pytest_artisan.release.canary.running import Runner
+
+    return Runner(run, asked.path, reach, source, clock=options.clock, wait=time.sleep, tell=_tell)
+
+
+def _finished(asked: Asked, runner: Runner) -> Run:
+    """Where it ends, which is told and on the record."""
+    from pytest_artisan.release.canary.runs import put_on_record
+
+    run = runner.finish()
+    put_on_record(asked.root, run)
+    _tell(run.line)
+    return run
+
+
+def _reach(asked: Asked, environment: Environment, options: argparse.Namespace) -> Reach:
+    from pytest_artisan.release.canary.reach import Reach
+    from pytest_artisan.release.traffic.choosing import router_of
+
+    return Reach(asked.root, asked.environment, asked.flag, router_of(environment), options.clock)
+
+
+def _table(root: Path) -> Canary:
+    from pytest_artisan.release.canary.settings import canary_of
+
+    path, where = root / "pyproject.toml", "pyproject.toml [tool.artisan]"
+    return canary_of(artisan_table(read_toml(path) if path.exists() else {}, where), where)
+
+
+def _source(asked: Asked, environment: Environment, table: Canary, before: Before) -> Source:
+    """Those who get the change: who are told the opposite of what was last set for all."""
+    from pytest_artisan.release.observing.prometheus import flag_source
+
+    ratio, on = table.limits.p95_ratio, not before.base
+    return flag_source(asked.root, environment, asked.flag, on=on, ratio=ratio, queries=table.queries)
+
+
+def _admit(asked: Asked, options: argparse.Namespace) -> Attested:
+    from pytest_artisan.release.admission import admit
+    from pytest_artisan.release.attestation.attested import Wanted
+
+    if options.verdict is None:
+        raise SettingsError("--verdict FILE is missing: a canary begins with a signed GO")
+    return admit(
+        asked.root,
+        Wanted(environment=asked.environment, stage=asked.percent),
+        options.verdict,
+        options.clock(),
+        policies_of(asked.root),
+        hotfix=options.hotfix,
+        override=options.override,
+        keys=options.key,
+    )
+
+
+def _tell(text: str) -> None:
+    try:
+        print(one_line(text), flush=True)
+    except BrokenPipeError:
+        # Who watched is gone, and who has the change is still to be watched.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -48,7 +48,7 @@ def _finish(options: argparse.Namespace) -> int:
         raise SettingsError(f"{branch} is no hotfix; go to a branch {hotfix.PREFIX}... first")
     order = order_of(options, hotfix_version(now))
     with alone(root):
-        ruling = rule(root, order, _POLICY, partial(_digest_at_main, root), now)
+        ruling = rule(root, order, _POLICY, partial(digest_at_main, root), now)
         if is_refused(ruling):
             return NO_GO
         if order.remote is not None:
@@ -58,13 +58,14 @@ def _finish(options: argparse.Namespace) -> int:
         make(root, ruling.release, order.remote, move)
     tell(ruling.release, order.remote)
     print(one_line(f"main = {move.after}, with {branch} merged into it"))
-    print(f"  artisan train open prod --hotfix {order.version}")
+    deploy = f"artisan deploy blue-green prod {order.version} --hotfix {order.version}"
+    print(f"  {deploy} --verdict verdict.intoto.json")
     return GO
 
 
-def _digest_at_main(root: Path, environment: str) -> str:
+def digest_at_main(root: Path, environment: str, main: str = hotfix.MAIN) -> str:
     """The policy that a hotfix has to meet is main's: no branch makes itself a smaller one."""
-    with checked_out(root, commit_of(root, hotfix.MAIN), "pyproject.toml") as folder:
+    with checked_out(root, commit_of(root, main), "pyproject.toml") as folder:
         try:
             policy = load_policy(folder, None, environment, _POLICY)
         except SettingsError as error:

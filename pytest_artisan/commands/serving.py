@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from pytest_artisan.commands import GO, Commands, arguments
-from pytest_artisan.loopback import end_with_parent
 from pytest_artisan.release.environments import NAMES
 
 
@@ -33,6 +32,8 @@ def _serve(options: argparse.Namespace) -> int:
     from pytest_artisan.service.running import Serving, serve
 
     if options.watch_stdin:
+        from pytest_artisan.loopback import end_with_parent  # and with it asyncio
+
         end_with_parent()
     serve(Serving(options.host, options.port, options.workers, options.database, options.env))
     return GO

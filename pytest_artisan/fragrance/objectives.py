@@ -38,6 +38,8 @@ class Objectives:
     a missing price is the median of those known, or 100.
     """
 
+    names = OBJECTIVES
+
     def __init__(self, ingredients: Sequence[Ingredient], brief: Brief) -> None:
         families = sorted({family for item in ingredients for family in item.families} | set(brief.families))
         self._families = np.array([[family in item.families for family in families] for item in ingredients], float)

@@ -63,7 +63,8 @@ class Check:
 
     `run(project, table)` returns the evidence or raises NoEvidence. `drill(project, table)` does the same for a
     planted violation, through the same code, so that a gate which can not fail is found out; `planted` says for people what
-    that is. Where it `writes`, or is `exclusive`, it is treated as tests with that marker are.
+    that is. It is collected where the gate's table `wanted` it, or the project `needed` it. Where it `writes`, or is
+    `exclusive`, it is treated as tests with that marker are.
     """
 
     name: str
@@ -73,6 +74,11 @@ class Check:
     writes: bool = False
     exclusive: bool = False
     planted: str = ""
+    needed: Callable[[Project], bool] = lambda project: False
+
+    def applies(self, project: Project, table: Any) -> bool:
+        """Whether it is collected, once its gate is asked for."""
+        return self.wanted(table) or self.needed(project)
 
 
 @dataclass(frozen=True, slots=True)

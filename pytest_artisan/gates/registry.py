@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_artisan.gates import (
     e2e_evolution,
     ensemble,
+    kpi,
     load_smoke,
     migrations,
     moga_stability,
@@ -27,7 +28,7 @@ GATES = (
     load_smoke.GATE,
     security.GATE,
     smoke.GATE,
-    Gate("kpi", "the service's indicators in Prometheus", tables.Kpi, absent=lambda project: "no subject configured"),
+    kpi.GATE,
     migrations.GATE,
     pull_request.GATE,
 )

@@ -225,20 +225,77 @@ class Security(Tests, frozen=True):
             yield from url_complaints("osv_url", self.osv_url)
 
 
+class Questions(Table, frozen=True):
+    """PromQL about one indicator, `$window` being the window: `[tool.artisan.kpi.queries.<indicator>]`.
+
+    `query` is one series, or of durations one for each `le`; `samples`, how many things it is about, is for all others.
+    `newest`: when the metrics were read the last time, in Unix seconds.
+    """
+
+    query: Annotated[str, Meta(min_length=1)]
+    newest: Annotated[str, Meta(min_length=1)]
+    samples: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class Queries(Table, frozen=True, omit_defaults=True):
+    """`[tool.artisan.kpi.queries]`, where the metrics are not those of the Artisan service."""
+
+    llm_fast: Questions | None = None
+    llm_balanced: Questions | None = None
+    llm_creative: Questions | None = None
+    api: Questions | None = None
+    errors: Questions | None = None
+    schema_failures: Questions | None = None
+    episode_return: Questions | None = None
+    kl: Questions | None = None
+
+    def lint(self) -> Iterator[str]:
+        for name in self.__struct_fields__:
+            asked: Questions | None = getattr(self, name)
+            if asked is not None and (asked.samples is None) != (name in DURATIONS):
+                need = "its buckets are the samples" if name in DURATIONS else "needs samples"
+                yield f"queries.{name}: {need}"
+
+
+# The indicators that are read bucket by bucket.
+DURATIONS = ("llm_fast", "llm_balanced", "llm_creative", "api")
+
+
 class Kpi(Tests, frozen=True):
+    """Limits of the indicators, each over `window`, of which `samples` in a row, a `step` apart, have to keep them.
+
+    At least `min_requests` requests, answers and wishes of each mode, and `min_updates` of the policy, have to be in each
+    window. The metrics may be `stale_s` old; Prometheus has `timeout_s` for an answer. `queries` are for metrics
+    of other names. Where dev has no Prometheus, `subject`, "package.module:factory", makes the traffic for its
+    service, whose own metrics are then compared before and after.
+    """
+
+    subject: str | None = None
     llm_fast_p95_s: Positive = 2.5
     llm_balanced_p95_s: Positive = 3.2
     llm_creative_p95_s: Positive = 4.5
     api_p95_s: Positive = 2.5
     api_p99_s: Positive = 5
-    errors_pct: Percent = 1
+    errors_pct: Annotated[float, Meta(gt=0, le=100)] = 1
     schema_failures: Count = 0
     episode_return: float = 10
     kl: Positive = 0.03
+    window: str = "5min"
+    samples: Size = 3
+    step: str = "1min"
+    min_requests: Size = 100
+    min_updates: Size = 1
+    stale_s: Positive = 120
+    timeout_s: Positive = 10
+    queries: Queries = Queries()
 
     def lint(self) -> Iterator[str]:
         if self.api_p99_s < self.api_p95_s:
             yield f"api_p99_s {self.api_p99_s:g} is below api_p95_s {self.api_p95_s:g}, which no sample can keep alone"
+        yield from _subject_complaints(self.subject)
+        for key in ("window", "step"):
+            yield from _duration_complaints(key, getattr(self, key))
+        yield from self.queries.lint()
 
 
 class DualWriteTable(Table, frozen=True):

@@ -106,6 +106,11 @@ class Evolution:
         self.tell(self.evaluate(self.ask()))
         return self.population
 
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """As what evaluates names them, in its attribute `names`; empty where it does not."""
+        return tuple(getattr(self._evaluate, "names", ()))
+
     def evaluate(self, values: Floats) -> Floats:
         """Objectives (N, M) of candidates (N, n). Raises RuntimeError where the evolution was made without."""
         if self._evaluate is None:

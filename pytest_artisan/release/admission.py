@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pytest_artisan.release.attestation.attested import Attested, Refused, Wanted
+from pytest_artisan.release.attestation.attested import Attested, Check, DigestOf, Refused, Wanted
 from pytest_artisan.release.attestation.verifying import verify
 from pytest_artisan.release.record import Entry, note, read, who
 from pytest_artisan.release.train.branch import train_in_force
@@ -13,7 +14,7 @@ from pytest_artisan.release.train.windows import departure
 from pytest_artisan.settings import SettingsError
 
 _ACTION = "deploy"
-USED = 23
+USED = Check.USED
 
 
 class NotNow(SettingsError):
@@ -21,26 +22,53 @@ class NotNow(SettingsError):
 
 
 def admit(
-    root: Path, wanted: Wanted, verdict: Path, now: datetime, *, hotfix: str = "", override: str = ""
+    root: Path,
+    wanted: Wanted,
+    verdict: Path,
+    now: datetime,
+    digest_of: DigestOf,
+    *,
+    hotfix: str = "",
+    override: str = "",
+    keys: Sequence[Path] = (),
 ) -> Attested:
     """The verdict with which this deployment begins; that it does is on the record when this returns.
 
-    To be asked while `deployments.alone`. Raises Refused, NotNow, SettingsError, NoEvidence.
+    `digest_of` and `keys` are as in `verify`. To be asked while `deployments.alone`. Raises Refused, NotNow,
+    SettingsError, NoEvidence.
     """
-    attested = verify(root, verdict, wanted, now)
-    # A deployment that was rolled back, or is over, does not begin again with what it began with.
-    for entry in read(root):
-        if entry.action == _ACTION and attested.digest in entry.why:
-            raise Refused(f"{verdict}: it was used before, for {entry.subject} at {entry.at:%Y-%m-%d %H:%M %Z}", USED)
+    attested = verify(root, verdict, wanted, now, digest_of, keys)
+    if attested.kind == "hotfix" and not hotfix:
+        text = "it is a hotfix's, by a smaller policy than the train's; --hotfix VERSION deploys it"
+        raise Refused(f"{verdict}: {text}", Check.PURPOSE)
+    release = f"{wanted.version or attested.commit} to {wanted.environment}"
+    _check_new(root, attested, release, verdict)
     found = departure(root, train_in_force(root), wanted.environment, now, hotfix, override)
     if not found.go:
         following = f"; the next window opens {found.next:%Y-%m-%d %H:%M %Z}" if found.next else ""
         raise NotNow(f"{found.why}{following}")
-    subject = " ".join(filter(None, [wanted.version, f"to {wanted.environment}", stage_of(wanted)]))
-    why = f"{found.why}; verdict sha256:{attested.digest}"
-    note(root, Entry(at=now, who=who(root), action=_ACTION, subject=subject, why=why))
+    why = "; ".join(filter(None, [stage_of(wanted), found.why]))
+    note(root, Entry(at=now, who=who(root), action=_ACTION, subject=release, why=why, verdict=attested.digest))
     return attested
 
 
+def _check_new(root: Path, attested: Attested, release: str, verdict: Path) -> None:
+    """A deployment that was rolled back, or is over, does not begin again with what it began with.
+
+    Each verdict of a release names the one before it, so that none can be left out. Raises Refused, SettingsError.
+    """
+    began = [entry for entry in read(root) if entry.verdict]
+    for entry in began:
+        if entry.verdict == attested.digest:
+            told = f"it was used before, for {entry.subject} at {entry.at:%Y-%m-%d %H:%M %Z}"
+            raise Refused(f"{verdict}: {told}", Check.USED)
+    last = next((entry.verdict for entry in reversed(began) if entry.subject == release), None)
+    if attested.previous != last:
+        named, wanted = (f"sha256:{digest[:12]}" if digest else "none" for digest in (attested.previous, last))
+        told = f"the verdict before it is {named}, and the last one of {release} is {wanted} (--artisan-previous)"
+        raise Refused(f"{verdict}: {told}", Check.CHAIN)
+
+
 def stage_of(wanted: Wanted) -> str:
+    """The stage, for people; empty for all of them."""
     return "" if wanted.stage is None else f"stage {wanted.stage:g} %"

@@ -23,14 +23,18 @@ from pytest_artisan.verdict.evidence import NoEvidence
 _Text = Annotated[str, Meta(pattern=r"\S")]
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One thing that was done: `action` to `subject`; `at` is aware, and no text is blank."""
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One thing that was done: `action` to `subject`; `at` is aware, and no text is blank.
+
+    `verdict` is the digest of the signed verdict that let it be done, where one did.
+    """
 
     at: Annotated[datetime, Meta(tz=True)]
     who: _Text
     action: _Text
     subject: _Text
     why: _Text
+    verdict: str | None = None
 
 
 def who(root: Path) -> str:

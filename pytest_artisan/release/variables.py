@@ -12,7 +12,7 @@ from pytest_artisan.settings import SettingsError, Table, plain, unknown_key
 
 _PREFIX = "ARTISAN_"
 # What else has the prefix, and is read elsewhere.
-_OTHERS = frozenset({"ARTISAN_ENV"})
+_OTHERS = frozenset({"ARTISAN_ENV", "ARTISAN_SIGNING_KEY"})
 
 
 def variable_of(key: str) -> str:

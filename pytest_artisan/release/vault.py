@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from pytest_artisan.loopback import is_here
 from pytest_artisan.release.addresses import url_complaints
 from pytest_artisan.release.secrets import Secret, kept
 from pytest_artisan.settings import Table
@@ -83,6 +82,8 @@ class Vault(Table, frozen=True):
 
 
 def _address_complaints(field: str, url: str) -> Iterator[str]:
+    from pytest_artisan.loopback import is_here  # and with it asyncio, which takes a tenth of every command's start
+
     complaints = list(url_complaints(field, url))
     yield from complaints
     if not complaints and urlsplit(url).scheme == "http" and not is_here(url):
@@ -98,6 +99,8 @@ def read(vault: Vault, path: str) -> str:
         import hvac
     except ImportError:
         raise LookupError("hvac is not installed; pip install 'pytest-artisan[vault]'") from None
+    from pytest_artisan.loopback import is_here
+
     url, given = vault.address, [secret.reveal() for secret in vault.credentials.values()]
     # With a token of its own, if only an empty one: else hvac takes what it finds in the user's home.
     client = hvac.Client(url=url, token="", timeout=_TIMEOUT_S, allow_redirects=False)

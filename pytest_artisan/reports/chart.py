@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pytest_artisan.reports.drawing import LogScale, Scale, Sheet, logarithm
+from pytest_artisan.reports.drawing import Card, LogScale, Scale, Sheet, logarithm
 from pytest_artisan.verdict.evidence import Measurement, Samples
 from pytest_artisan.verdict.judge import describe, judge, quantity, reach
 
@@ -23,11 +23,11 @@ _LIMIT = ("bad", "¦ limit")
 
 def as_svg(measurement: Measurement) -> str:
     """One SVG that stands alone; where the measurement has no samples, its axes are empty."""
-    m, samples = _drawable(measurement), measurement.samples or Samples((), (), ())
-    sheet = Sheet(describe(measurement), _WIDTH, _HEIGHT)
+    m, samples = drawable(measurement), measurement.samples or Samples((), (), ())
+    sheet = Card(describe(measurement), _WIDTH, _HEIGHT)
     _head(sheet, measurement, samples)
     answered = [(at, value) for at, value in zip(samples.at, samples.values, strict=True) if value is not None]
-    latencies = _range(m, [value for _, value in answered])
+    latencies = log_range(m, [value for _, value in answered])
     _distribution(sheet, m, sorted(value for _, value in answered), len(samples.values), latencies)
     times = Scale(0.0, max((*samples.at, 1e-3)), sheet.left, sheet.right)
     up = LogScale(Scale(*latencies, _TIMELINE[1], _TIMELINE[0] + _FAILED_ROW))
@@ -38,7 +38,7 @@ def as_svg(measurement: Measurement) -> str:
     return str(sheet)
 
 
-def _drawable(m: Measurement) -> Measurement:
+def drawable(m: Measurement) -> Measurement:
     """Without the numbers that have no place on an axis."""
     value = m.value if m.value is not None and math.isfinite(m.value) else None
     interval = m.interval if m.interval is not None and all(map(math.isfinite, m.interval)) else None
@@ -46,7 +46,7 @@ def _drawable(m: Measurement) -> Measurement:
     return replace(m, value=value, interval=interval, limit=limit)
 
 
-def _range(m: Measurement, numbers: Sequence[float]) -> tuple[float, float]:
+def log_range(m: Measurement, numbers: Sequence[float]) -> tuple[float, float]:
     """The logarithms between which all that is drawn lies."""
     marks = [*(m.interval or ()), *([] if m.value is None else [m.value]), *([m.limit.value] if m.limit else [])]
     logs = [logarithm(number) for number in (*numbers, *marks) if number > 0] or [0.0]
@@ -70,10 +70,10 @@ def _distribution(
     across, up = LogScale(Scale(*latencies, sheet.left, sheet.right)), Scale(0.0, 1.0, bottom, top)
     legend = []
     if m.value is not None:
-        span = f" ({_brief(m.interval[0])} to {_brief(m.interval[1])})" if m.interval else ""
-        legend.append(("value", f"| {m.name[:30]} {_brief(m.value, m.unit)}{span}"))
+        span = f" ({brief(m.interval[0])} to {brief(m.interval[1])})" if m.interval else ""
+        legend.append(("value", f"| {m.name[:30]} {brief(m.value, m.unit)}{span}"))
     if m.limit is not None:
-        legend.append((_LIMIT[0], f"{_LIMIT[1]} {_brief(m.limit.value, m.unit)}"))
+        legend.append((_LIMIT[0], f"{_LIMIT[1]} {brief(m.limit.value, m.unit)}"))
     sheet.panel(_DISTRIBUTION, f"Share of {n} requests answered within", legend)
     ticks = ((across(tick), f"{tick:g}") for tick in across.ticks())
     sheet.ticks_across(bottom, ticks, f"latency, {m.unit}, logarithmic")
@@ -82,13 +82,13 @@ def _distribution(
         low, high = sorted(map(across, m.interval))
         sheet.rect("band", low, top, round(high - low, 1), bottom - top)
     if ordered:
-        sheet.path("curve", _staircase(ordered, n, across, up))
+        sheet.path("curve", staircase(ordered, n, across, up))
     for kind, number in (("value", m.value), ("limit", m.limit.value if m.limit else None)):
         if number is not None:
             sheet.path(kind, f"M{across(number)} {bottom}V{top}")
 
 
-def _staircase(ordered: Sequence[float], n: int, across: LogScale, up: Scale) -> str:
+def staircase(ordered: Sequence[float], n: int, across: LogScale, up: Scale) -> str:
     """The share that is at most as large; a failed request never is, so that the curve then ends below the top."""
     shares = {round(across(value)): bisect_right(ordered, value) / n for value in ordered}
     steps = "".join(f"H{x}V{up(share)}" for x, share in shares.items())
@@ -132,8 +132,8 @@ def _lateness(sheet: Sheet, m: Measurement, samples: Samples, times: Scale) -> N
     worst = max(samples.late, default=0.0)
     most = max(worst, abs(m.limit.value) * _LATENESS_SCALE if m.limit else 0.0) or 1.0
     up = Scale(0.0, most, bottom, top)
-    sheet.panel(_LATENESS, f"Sent later than due: {_brief(worst, m.unit)} at most")
-    sheet.ticks_up([(up(0), "0"), (up(most), _brief(most, m.unit))])
+    sheet.panel(_LATENESS, f"Sent later than due: {brief(worst, m.unit)} at most")
+    sheet.ticks_up([(up(0), "0"), (up(most), brief(most, m.unit))])
     columns: dict[int, float] = {}
     for at, late in zip(samples.at, samples.late, strict=True):
         x = round(times(at))
@@ -144,6 +144,6 @@ def _lateness(sheet: Sheet, m: Measurement, samples: Samples, times: Scale) -> N
     )
 
 
-def _brief(number: float, unit: str = "1") -> str:
+def brief(number: float, unit: str = "1") -> str:
     """In four digits: a picture shows no more."""
     return quantity(float(f"{number:.4g}"), unit)

@@ -84,16 +84,12 @@ def logarithm(number: float) -> float:
 
 
 class Sheet:
-    """A card with panels between `left` and `right`. All text is escaped, and kept on one line."""
+    """Panels between `left` and `right`, drawn in the styles of the page around. All text is escaped, and on one line."""
 
-    def __init__(self, title: str, width: int, height: int) -> None:
-        self.left, self.right = 76, width - 28
+    def __init__(self, title: str, width: int, height: int, left: int = 76, right: int = 28) -> None:
+        self.left, self.right = left, width - right
         self._root = ET.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}", role="img")
-        self._root.attrib |= {"class": MARK, "width": str(width)}
         ET.SubElement(self._root, "title").text = one_line(title)
-        dark = f"@media(prefers-color-scheme:dark){{{_colours(_DARK)}}}"
-        ET.SubElement(self._root, "style").text = _SHAPES + _colours(_LIGHT) + dark
-        self.rect("card", 0.5, 0.5, width - 1, height - 1)
 
     def __str__(self) -> str:
         return ET.tostring(self._root, encoding="unicode") + "\n"
@@ -132,6 +128,17 @@ class Sheet:
         for y, label in ticks:
             self.path("grid", f"M{self.left} {y}H{self.right}")
             self.text("muted", self.left - 8, y + 4, label, "end", 10)
+
+
+class Card(Sheet):
+    """A sheet that stands alone, with styles of its own."""
+
+    def __init__(self, title: str, width: int, height: int) -> None:
+        super().__init__(title, width, height)
+        self._root.attrib |= {"class": MARK, "width": str(width)}
+        dark = f"@media(prefers-color-scheme:dark){{{_colours(_DARK)}}}"
+        ET.SubElement(self._root, "style").text = _SHAPES + _colours(_LIGHT) + dark
+        self.rect("card", 0.5, 0.5, width - 1, height - 1)
 
 
 def _short(text: str, most: int) -> str:

@@ -16,14 +16,16 @@ from urllib.parse import quote
 from pytest_artisan.files import stage
 from pytest_artisan.reports.machine import as_json, as_sarif
 from pytest_artisan.reports.markdown import as_markdown
+from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.decide import Verdict
-from pytest_artisan.verdict.evidence import Measurement
+from pytest_artisan.verdict.evidence import Measurement, NoEvidence
 from pytest_artisan.verdict.judge import describe
 
 Renderer: TypeAlias = Callable[[Verdict], str]
 # Those that need the verdict alone; what others need, whoever publishes them knows.
 RENDERERS: dict[str, Renderer] = {".json": as_json, ".md": as_markdown, ".sarif": as_sarif}
-SUFFIXES = (*RENDERERS, ".html", ".intoto.json")
+HTML, SIGNED = ".html", ".intoto.json"
+SUFFIXES = (*RENDERERS, HTML, SIGNED)
 
 
 def suffix_of(path: Path) -> str:
@@ -42,11 +44,13 @@ def publish(
     staged: dict[Path, tuple[Path, Path]] = {}
     failures: dict[Path, str] = {}
     for report in dict.fromkeys(paths):
-        for path, text in _files(verdict, report, staged, others).items():
-            try:
+        try:
+            for path, text in _files(verdict, report, staged, others).items():
                 staged[path] = report, stage(path, text)
-            except OSError as error:
-                failures[report] = f"the report {path} could not be written: {error.strerror}"
+        except OSError as error:
+            failures[report] = f"the report {report} could not be written: {error.strerror}"
+        except (SettingsError, NoEvidence) as error:
+            failures[report] = f"the report {report} could not be made: {error}"
     for path, (report, temporary) in staged.items():
         try:
             if not failures:
@@ -58,7 +62,21 @@ def publish(
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             temporary.unlink(missing_ok=True)
+    for path in () if failures else staged:
+        with suppress(OSError):
+            aside(path).unlink(missing_ok=True)
     return failures
+
+
+def aside(page: Path) -> Path:
+    """Where a page that is to be replaced waits, hidden, until a new one has taken its history over."""
+    return page.with_name(f".{page.name}.before")
+
+
+def set_aside(page: Path) -> None:
+    """Put a page there, if there is one. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.replace(page, aside(page))
 
 
 def pictures_beside(report: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pytest_artisan.ensemble.answers import Conducted, Outcome, WishError
 from pytest_artisan.ensemble.briefs import WishBrief
 from pytest_artisan.fragrance.evolution import NotPossible
+from pytest_artisan.release.flags.states import State
+from pytest_artisan.service.cohorts import ASKED
 from pytest_artisan.service.contract import (
     Checks,
     CreateRequest,
@@ -58,7 +60,7 @@ _FOR_USER: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the routes work with."""
+    """What the routes work with; `rollouts`: the flags of which some users, or all, are moved to the other side."""
 
     answering: Conducted
     store: DatabaseStore
@@ -66,13 +68,16 @@ class Service:
     observer: MetricsObserver
     snapshot: str
     is_enabled: IsEnabled
+    rollouts: Callable[[], Mapping[str, State]] = dict
 
     def switches(self, request: Request) -> Switches:
         """The flags for the user of the request. Raises ServiceError."""
         user = request.headers.get("x-user")
         if user is not None and not _USER.fullmatch(user):
             raise ServiceError(422, f"the user does not match {_USER.pattern}", "header.X-User")
-        return Switches(self.is_enabled, user)
+        # Who is nobody in particular is in a trial when it has come to everybody.
+        trials = [flag for flag, state in self.rollouts().items() if user is not None or not state.split]
+        return Switches(self.is_enabled, user, trials, ASKED.get())
 
 
 def create_app(service: Service) -> FastAPI:
@@ -134,6 +139,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", tags=["health"], response_class=Response, responses=responses())
     def get_metrics() -> Response:
+        service.metrics.cohorts.begin(service.rollouts())
         return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pytest_artisan.service.cohorts import begun
 from pytest_artisan.service.errors import error_response
 from pytest_artisan.service.metrics import Metrics
 
@@ -30,7 +31,7 @@ class Around:
             await self._app(scope, receive, send)
             return
         started, status, gone, method = perf_counter(), 0, False, scope["method"]
-        limited = _limited(receive)
+        limited, asked = _limited(receive), begun()
 
         async def receiving() -> Message:
             nonlocal gone
@@ -56,7 +57,9 @@ class Around:
             known = method if method in _METHODS else "other"
             # 499: the client was gone before there was an answer, whatever the app says to half a body.
             told = 499 if gone or not status else status
-            self._metrics.request(known, _route(scope), told, perf_counter() - started)
+            seconds = perf_counter() - started
+            self._metrics.request(known, _route(scope), told, seconds)
+            self._metrics.cohorts.answered(asked, told, seconds)
 
 
 def _route(scope: Scope) -> str:

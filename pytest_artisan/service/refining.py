@@ -80,6 +80,7 @@ class Refining:
         except AlreadyAnswered as error:
             raise ServiceError(409, str(error), "body.experiment") from None
         self._metrics.rating.observe(request.rating)
+        self._metrics.cohorts.rated(switches.cohorts, request.rating)
         if update is None:
             return Learnt(experiment=request.experiment, algorithm=maker, update=None)
         self._metrics.episode_return.labels(maker).set(update.episode_return)

@@ -117,7 +117,7 @@ def work(listener: socket.socket, plan: Plan, name: str) -> None:
     metrics.runs(VERSION, snapshot)
     store = DatabaseStore(plan.database)
     flags = FeatureFlagManager(environment=plan.name)
-    app = create_app(Service(answering, store, metrics, observer, snapshot, flags.is_enabled))
+    app = create_app(Service(answering, store, metrics, observer, snapshot, flags.is_enabled, flags.rollouts))
     server = server_of(app)
     started = server.startup
 

@@ -12,8 +12,9 @@ from typing import SupportsFloat, SupportsIndex
 
 from pytest_artisan.verdict.statistics import proportion_interval
 
-# A report crosses process borders several times, and no chart has more dots than this.
+# A report crosses process borders several times, and no chart has more dots than these.
 _SAMPLES_KEPT = 10_000
+_POINTS_KEPT = 100
 
 
 class NoEvidence(Exception):
@@ -102,6 +103,31 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
+class Points:
+    """What a picture beside a measurement shows: rows of finite numbers, one for each of `axes`.
+
+    Where they are `joined`, the second number is a curve over the first, within the third and the fourth where these are
+    there; else each row is a point of its own, the smaller the better in all of its numbers.
+    """
+
+    axes: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+    joined: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for rows that are not as long as `axes`, NaN and infinities."""
+        if any(len(row) != len(self.axes) or not all(map(math.isfinite, row)) for row in self.rows):
+            raise ValueError(f"a point has not {len(self.axes)} finite numbers")
+
+    @classmethod
+    def of(cls, axes: Iterable[str], rows: Iterable[Iterable[SupportsFloat]], *, joined: bool = False) -> Points:
+        """Points of exact built-in types, in six digits: of more than 100 as many, evenly chosen."""
+        told = [tuple(float(f"{float(number):.6g}") for number in row) for row in rows]
+        kept = min(len(told), _POINTS_KEPT)
+        return cls(tuple(axes), tuple(told[k * len(told) // kept] for k in range(kept)), joined)
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One number with its unit and limit; `value` is finite, or None with the cause in `no_data`.
 
@@ -122,6 +148,7 @@ class Measurement:
     proven: bool | None = None
     doubt: str = ""
     samples: Samples | None = None
+    points: Points | None = None
 
 
 def measured(

@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import wraps
 from itertools import combinations, product
 from pathlib import Path
@@ -20,7 +21,7 @@ from pytest_artisan.gates.subjects import load_factory
 from pytest_artisan.gates.tables import E2eEvolution
 from pytest_artisan.moga.ranking import Floats
 from pytest_artisan.settings import one_line
-from pytest_artisan.verdict.evidence import Finding, Measurement, NoEvidence, measured, measured_share
+from pytest_artisan.verdict.evidence import Finding, Measurement, NoEvidence, Points, measured, measured_share
 
 # Offers that are compared, before and after; feedback in between; and runs, each with a taste of its own.
 _COMPARED, _ROUNDS, _RUNS = 3, 8, 10
@@ -131,23 +132,30 @@ def of_rater(
     (Cohen's d), and the one-sided p of an exact test that turns signs (Fisher 1935). Who is not to be `followed`,
     because such a person guesses, must not seem to be: there the p may not be below the limit.
     """
-    rises, worst_kl = [], 0.0
+    rises, curves, worst_kl = [], [], 0.0
     for seed in range(runs):
         with _fresh(factory, seed // 2) as flow:
             before = [flow.options(algorithm) for _ in range(_COMPARED)]
             rater = Rater(flow, before, manner, seed)
+            curve = [rater.pleasure(before)]
             for _ in range(_ROUNDS):
                 offer = flow.options(algorithm)
+                curve.append(rater.pleasure([offer]))
                 update = flow.feedback(offer.id, *rater.judge(offer), algorithm)
                 worst_kl = max(worst_kl, 0.0 if update.rolled_back else update.kl)
             after = [flow.options(algorithm) for _ in range(_COMPARED)]
-            rises.append(rater.pleasure(after) - rater.pleasure(before))
+            # The offer that comes first was made before any feedback, as were those compared.
+            curves.append([curve[0], *curve[2:], rater.pleasure(after)])
+            rises.append(curves[-1][-1] - curve[0])
     return CheckEvidence(
-        (*_risen(np.array(rises), followed, table), measured("kl", worst_kl, unit="nat", at_most=table.kl))
+        (
+            *_risen(np.array(rises), np.array(curves), followed, table),
+            measured("kl", worst_kl, unit="nat", at_most=table.kl),
+        )
     )
 
 
-def _risen(rises: Floats, followed: bool, table: E2eEvolution) -> Iterator[Measurement]:
+def _risen(rises: Floats, curves: Floats, followed: bool, table: E2eEvolution) -> Iterator[Measurement]:
     chance, n = sign_flip_p(rises), len(rises)
     if not followed:
         yield measured("p of a rise", chance, unit="1", at_least=table.p, n=n)
@@ -155,8 +163,18 @@ def _risen(rises: Floats, followed: bool, table: E2eEvolution) -> Iterator[Measu
     yield measured("p of a rise", chance, unit="1", below=table.p, n=n)
     drawn = np.random.default_rng(0).choice(rises, (_RESAMPLED, n)).mean(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
-    yield measured("rise", rises.mean(), unit="rating points", at_least=table.rise, n=n, interval=(low, high))
+    rise = measured("rise", rises.mean(), unit="rating points", at_least=table.rise, n=n, interval=(low, high))
+    yield replace(rise, points=_learning(curves))
     yield measured("effect size d", rises.mean() / max(rises.std(ddof=1), 1e-12), unit="1", at_least=table.effect, n=n)
+
+
+def _learning(curves: Floats) -> Points | None:
+    """The mean rating after each feedback, and the quarters of the (runs, feedback + 1) that lie around it."""
+    if not np.isfinite(curves).all():
+        return None
+    columns = range(curves.shape[1]), curves.mean(axis=0), *np.quantile(curves, (0.25, 0.75), axis=0)
+    axes = ("feedback given", "mean rating", "lower quarter of runs", "upper quarter of runs")
+    return Points.of(axes, zip(*columns, strict=True), joined=True)
 
 
 def sign_flip_p(differences: Floats) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def of_seed(factory: Factory, seed: int, iterations: int, table: MogaStability, 
         ),
         measured("sum_deviation", watch.sum_deviation, unit="%", at_most=table.sum_deviation),
         measured("diversity", watch.diversity, unit="%", at_least=table.diversity),
-        measured("extent", watch.extent, unit="%", at_least=table.extent),
+        replace(measured("extent", watch.extent, unit="%", at_least=table.extent), points=watch.points),
         measured("renewals", 100 * watch.renewals / max(iterations - 1, 1), unit="%", at_least=table.renewals),
     ]
     path, line = place_of(factory, project)

@@ -8,7 +8,7 @@ from pytest_artisan.gates.stability.optimizers import Generation, Limits, Optimi
 from pytest_artisan.moga.indicators import hypervolume
 from pytest_artisan.moga.population import Ids
 from pytest_artisan.moga.ranking import Floats, nowhere_worse
-from pytest_artisan.verdict.evidence import NoEvidence
+from pytest_artisan.verdict.evidence import NoEvidence, Points
 
 # Rounding, in per cent: far below what can be weighed.
 ROUNDING = 1e-9
@@ -43,6 +43,7 @@ class Watch:
         self._extents: Floats | None = None
         self._last: tuple[Floats, Floats, Ids] | None = None  # values, objectives and ids
         self._front: Floats | None = None
+        self.points: Points | None = None
 
     def look(self, generation: Generation, front: Floats) -> None:
         """Check one iteration's population (N formulas) and the best found so far (A, M)."""
@@ -63,11 +64,15 @@ class Watch:
         self._last = values, objectives, ids
 
     def finish(self, optimizer: Optimizer) -> None:
-        """The last population's objectives are those of its formulas."""
+        """The last population's objectives are those of its formulas; its front becomes `points`."""
         if self._last is not None:
             values, told, _ = self._last
             made = np.asarray(optimizer.evaluate(values))
             self._count("stale", len(told) if told.shape != made.shape else int((told != made).any(axis=1).sum()))
+        if self._front is not None:
+            numbered = [f"objective {k + 1}" for k in range(self._front.shape[1])]
+            names = list(map(str, getattr(optimizer, "objective_names", ())))
+            self.points = Points.of(names if len(names) == len(numbered) else numbered, self._front)
 
     def _count(self, what: str, number: int) -> None:
         if number:

@@ -39,7 +39,7 @@ class Generation(Protocol):
 
 
 class Optimizer(Protocol):
-    """A seeded optimizer of mixtures."""
+    """A seeded optimizer of mixtures; one with `objective_names` (M of them) has these in its picture."""
 
     @property
     def limits(self) -> Limits: ...

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from pytest_artisan.settings import Table, as_table, convert, seconds
+from pytest_artisan.settings import Table, artisan_table, as_table, convert, read_toml, seconds
 
 _Path = Annotated[str, Meta(min_length=1)]
+
+
+class Keyless(Table, frozen=True):
+    """Who signs without a key, by sigstore: an `identity`, such as a workflow's address, that its `issuer` vouches for."""
+
+    identity: Annotated[str, Meta(min_length=1)]
+    issuer: Annotated[str, Meta(min_length=1)]
 
 
 class Attestation(Table, frozen=True):
@@ -20,6 +28,7 @@ class Attestation(Table, frozen=True):
     """
 
     keys: tuple[_Path, ...] = ()
+    keyless: tuple[Keyless, ...] = ()
     valid: str = "24h"
     image: _Path | None = None
     models: _Path | None = None
@@ -37,3 +46,9 @@ def attestation_of(artisan: Mapping[str, Any], where: str) -> Attestation:
     """The table of [tool.artisan]; raises SettingsError, which `where` begins."""
     table = as_table(artisan.get("attestation", {}), f"{where} attestation")
     return convert(table, Attestation, f"{where} attestation")
+
+
+def table_here(root: Path) -> Attestation:
+    """That of the project at `root`; raises SettingsError."""
+    path, where = root / "pyproject.toml", "pyproject.toml [tool.artisan]"
+    return attestation_of(artisan_table(read_toml(path) if path.exists() else {}, where), where)

@@ -72,6 +72,11 @@ class FeatureFlagManager:
         """What the flag is set to."""
         return self._rule(flag).state
 
+    def rollouts(self) -> Mapping[str, State]:
+        """The flags of which a rollout has moved users, be it all of them."""
+        self._look()
+        return self._rollouts
+
     def enable_flag(self, flag: str, rollout: str | float | None = None, *, why: str, who: str | None = None) -> Change:
         """On for all, or for `rollout` per cent of users alone. Raises SettingsError, as all changes do.
 
@@ -111,12 +116,15 @@ class FeatureFlagManager:
         return change
 
     def _rule(self, flag: str) -> Rule:
-        if self._ticks() >= self._due:
-            self._refresh()
+        self._look()
         rule = self._rules.get(flag)
         if rule is None:
             raise unknown_key(flag, self.flags, "the list of flags")
         return rule
+
+    def _look(self) -> None:
+        if self._ticks() >= self._due:
+            self._refresh()
 
     def _refresh(self) -> None:
         """Load what the store says now; where it can not be read, all stays as it was."""
@@ -138,6 +146,7 @@ class FeatureFlagManager:
             name: Rule(name, flag, states.get(name) or State(flag.default_in(self.environment)), name in states)
             for name, flag in self.flags.items()
         }
+        self._rollouts = {name: rule.state for name, rule in self._rules.items() if rule.state.moved}
         self._seen = found
         self.fault = None
 

@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from pytest_artisan.release.traffic.router import Slot
 from pytest_artisan.settings import Table
 
 _Text = Annotated[str, Meta(min_length=1)]
+# It becomes a word of a command, or a part of a path: no separator, and no `..`.
+_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]*\Z")]
 
 
 class Traffic(Table, frozen=True):
@@ -17,11 +20,11 @@ class Traffic(Table, frozen=True):
 
     router: Literal["haproxy", "kubernetes"]
     socket: _Text | None = None
-    backend: _Text | None = None
-    namespace: _Text = "default"
-    route: _Text | None = None
-    blue: _Text = "blue"
-    green: _Text = "green"
+    backend: _Name | None = None
+    namespace: _Name = "default"
+    route: _Name | None = None
+    blue: _Name = "blue"
+    green: _Name = "green"
 
     def lint(self) -> Iterator[str]:
         needed = ("socket", "backend") if self.router == "haproxy" else ("route",)
@@ -30,3 +33,8 @@ class Traffic(Table, frozen=True):
             yield f"router {self.router} needs {', '.join(missing)}"
         if self.blue == self.green:
             yield f"blue and green are both {self.blue!r}"
+
+    @property
+    def names(self) -> dict[Slot, str]:
+        """What the router calls the slots."""
+        return {"blue": self.blue, "green": self.green}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from pytest_artisan.git import done, file_at, git, in_repository, is_shallow, told
+from pytest_artisan.git import done, file_at, git, in_repository, is_shallow
 from pytest_artisan.release.train.timetable import WHERE, Train, load_train, train_of
 from pytest_artisan.settings import SettingsError, artisan_table
 from pytest_artisan.verdict.evidence import NoEvidence
@@ -24,9 +26,9 @@ def id_of(root: Path, ref: str) -> str | None:
 
 def main_of(root: Path) -> str:
     """The full ref of origin's main, else of main. Raises NoEvidence where there is neither."""
-    told(root, "--git-dir")
+    there = done(root, "for-each-ref", "--format=%(refname)", *_NAMES).stdout.splitlines()
     for name in _NAMES:
-        if id_of(root, name):
+        if name in there:
             return name
     raise NoEvidence("this clone has no branch main; fetch it (git fetch origin main:refs/remotes/origin/main)")
 
@@ -39,19 +41,17 @@ def train_in_force(root: Path) -> Train:
     here = load_train(root)
     if not in_repository(root):
         return here
-    main = _train_at(root, main_of(root))
+    main = train_of(artisan_at(root, main_of(root)), f"main: {WHERE}")
     return msgspec.structs.replace(main, freezes=(*here.freezes, *main.freezes))
 
 
-def _train_at(root: Path, main: str) -> Train:
-    text = file_at(root, main, "pyproject.toml")
-    if text is None:
-        return Train()
+def artisan_at(root: Path, main: str) -> Mapping[str, Any]:
+    """The table [tool.artisan] as main has it, empty where there is none. Raises SettingsError and NoEvidence."""
+    text = file_at(root, main, "pyproject.toml") or ""
     try:
-        artisan = tomllib.loads(text)
+        return artisan_table(tomllib.loads(text), f"main: {WHERE}")
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"pyproject.toml of main: {error}") from None
-    return train_of(artisan_table(artisan, f"main: {WHERE}"), f"main: {WHERE}")
 
 
 def contains(root: Path, ref: str, commit: str) -> bool:

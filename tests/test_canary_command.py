@@ -1,0 +1,354 @@
+"""`artisan deploy canary` as a user types it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from canary_house import FLAG, NOW, UNDECIDED, WELL, WRONG, Clock, Seen, Users
+from msgspec import structs
+
+from pytest_artisan.cli import main
+from pytest_artisan.release import record
+from pytest_artisan.release.attestation.attested import Attested, Wanted
+from pytest_artisan.release.deployments import alone
+from pytest_artisan.release.flags import FeatureFlagManager
+from pytest_artisan.release.flags.states import State
+
+_POLICY = """\
+[tool.artisan.canary]
+stages = [{ percent = 1, soak = "30s" }, { percent = 100, soak = "30s" }]
+
+[tool.artisan.environments.dev]
+prometheus_url = "http://127.0.0.1:9"
+
+[tool.artisan.environments.prod]
+prometheus_url = "http://127.0.0.1:9"
+"""
+
+
+@dataclass
+class Desk:
+    """Who types `artisan deploy canary`, in a project whose users do as `blocks` say; `asked` is what was verified."""
+
+    root: Path
+    capsys: pytest.CaptureFixture[str]
+    blocks: list[Seen] = field(default_factory=lambda: [WELL])
+    clock: Clock = field(default_factory=Clock)
+    wait: Callable[[float], None] | None = None
+    asked: list[Wanted] = field(default_factory=list)
+    on: list[bool] = field(default_factory=list)
+    digest: str = "1" * 64
+
+    def sleep(self, seconds: float) -> None:
+        (self.wait or self.clock.wait)(seconds)
+
+    def typed(self, line: str, *more: str) -> tuple[int, str, str]:
+        status = main(["deploy", "canary", *line.split(), *more], clock=self.clock)
+        said = self.capsys.readouterr()
+        return status, said.out, said.err
+
+    def verify(self, root: Path, path: Path, wanted: Wanted, *rest: object) -> Attested:
+        self.asked.append(wanted)
+        return Attested(
+            digest=self.digest, nonce="n", commit="c" * 40, kind="train", environment=wanted.environment, version="",
+            stage=wanted.stage, expires=self.clock() + timedelta(hours=24),
+        )  # fmt: skip
+
+    def source(self, *arguments: object, on: bool, **rest: object) -> Users:
+        self.on.append(on)
+        return Users(self.blocks, self.clock)
+
+    def flag(self, name: str = FLAG, environment: str = "dev") -> State:
+        return FeatureFlagManager(environment, self.root).state(name)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    (tmp_path / "pyproject.toml").write_text(_POLICY, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARTISAN_ENV", raising=False)
+    monkeypatch.setattr("pytest_artisan.release.record.who", lambda root: "kim")
+    monkeypatch.setattr("pytest_artisan.release.canary.runs.who", lambda root: "kim")
+    monkeypatch.setattr("pytest_artisan.release.admission.who", lambda root: "kim")
+    desk = Desk(tmp_path, capsys)
+    # What is signed and what is counted have tests of their own.
+    monkeypatch.setattr("pytest_artisan.release.admission.verify", desk.verify)
+    monkeypatch.setattr("pytest_artisan.release.observing.prometheus.flag_source", desk.source)
+    monkeypatch.setattr("pytest_artisan.commands.deploy_canary.time", SimpleNamespace(sleep=desk.sleep))
+    return desk
+
+
+def test_all_stages_end_with_everybody_and_one_verdict_is_enough(desk: Desk) -> None:
+    status, out, err = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        f"10:00:00     1 %  admitted: {FLAG} is on for 0 % of users; slow is over 1.2 s (the baseline of the test)",
+        "10:00:00     1 %  moved",
+        "10:00:15     1 %  n=400, 0.00 % errors, 2.0 % slow, rated 4.5 by 100: healthy",
+        "10:00:30     1 %  n=800, 0.00 % errors, 2.0 % slow, rated 4.5 by 200: healthy",
+        "10:00:30   100 %  moved",
+        "10:00:45   100 %  n=400, 0.00 % errors, 2.0 % slow, rated 4.5 by 100: healthy",
+        "10:01:00   100 %  n=800, 0.00 % errors, 2.0 % slow, rated 4.5 by 200: healthy",
+        f"canary {FLAG} in dev has reached 100 %, and was healthy",
+    ]
+    assert desk.flag() == (False, 10_000)
+    assert desk.asked == [Wanted(environment="dev", stage=None)]
+    began, ended = record.read(desk.root)
+    assert (began.action, ended.action, ended.who) == ("deploy", "canary done", "kim")
+    assert desk.digest in ended.why
+
+
+def test_harm_ends_with_1_and_the_verdict_does_not_count_again(desk: Desk) -> None:
+    desk.blocks = [WRONG]
+    status, out, _ = desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")
+    assert status == 1
+    assert "roll back: errors 100 % > 2 %" in out
+    assert f"canary {FLAG} in dev was taken back from 5 %: errors 100 % > 2 %" in out
+    assert desk.flag() == (False, 0)
+    assert desk.asked == [Wanted(environment="dev", stage=5)]
+    status, out, err = desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")
+    assert (status, out) == (23, "")
+    assert "it was used before" in err
+    assert desk.flag() == (False, 0)
+
+
+def test_a_window_has_to_be_open_to_begin_and_not_to_go_on(desk: Desk) -> None:
+    # A Tuesday: prod's train goes on Friday.
+    status, _, err = desk.typed(f"prod {FLAG} --auto --verdict v.intoto.json")
+    assert status == 2
+    assert "no train to prod takes deployments now" in err
+    assert desk.flag(environment="prod") == (False, 0)
+    desk.blocks = [UNDECIDED]
+    desk.wait = interrupted_at(desk, 2)
+    assert desk.typed(f"prod {FLAG} --auto --verdict v.intoto.json", "--override=an incident")[0] == 130
+    desk.wait, desk.blocks = None, [WELL]
+    assert desk.typed(f"prod {FLAG} --auto")[0] == 0
+    assert [entry.action for entry in record.read(desk.root)] == ["override", "deploy", "canary done"]
+
+
+def interrupted_at(desk: Desk, number: int) -> Callable[[float], None]:
+    def wait(seconds: float) -> None:
+        desk.clock.wait(seconds)
+        if desk.clock.waits == number:
+            raise KeyboardInterrupt
+
+    return wait
+
+
+def test_ctrl_c_says_how_to_go_on_and_how_to_go_back(desk: Desk) -> None:
+    desk.wait = interrupted_at(desk, 3)
+    status, out, err = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
+    assert (status, err) == (130, "")
+    typed = f"artisan deploy canary dev {FLAG}"
+    assert out.splitlines()[-1] == (
+        f"interrupted: the same command goes on where it was; {typed} --rollback takes the change back"
+    )
+    status, out, _ = desk.typed(f"dev {FLAG} --status")
+    assert out.splitlines()[-1] == f"canary {FLAG} in dev has reached 100 %, and is to be watched"
+    assert out.count(": healthy\n") == 2
+    # No verdict is asked for, nor anybody else's canary let in.
+    assert "goes on with it" in desk.typed("dev ppo_algorithm 5 --verdict v.intoto.json")[2]
+    desk.wait = None
+    status, out, _ = desk.typed(f"dev {FLAG} --auto")
+    assert (status, len(desk.asked)) == (0, 1)
+    assert "and is to be watched; it goes on" in out
+
+
+@pytest.mark.parametrize("interrupted", [True, False], ids=["under way", "done"])
+def test_rollback_is_one_command_wherever_it_is(desk: Desk, interrupted: bool) -> None:
+    FeatureFlagManager("dev", desk.root).set_rollout_percentage("ppo_algorithm", 0.5, why="x", who="y")
+    desk.wait = interrupted_at(desk, 3) if interrupted else None
+    desk.typed("dev ppo_algorithm --auto --verdict v.intoto.json")
+    # On for all it was, so the change is that it is off.
+    assert desk.flag("ppo_algorithm") == (True, 10_000)
+    assert set(desk.on) == {False}
+    desk.wait = None
+    status, out, err = desk.typed("dev ppo_algorithm --rollback")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1] == "canary ppo_algorithm in dev was taken back from 100 %: --rollback"
+    assert desk.flag("ppo_algorithm") == (True, 50)
+    ended = record.read(desk.root)
+    assert ended[-1].action == "canary back"
+    # Again it says the same, and nothing happens.
+    assert desk.typed("dev ppo_algorithm --rollback") == (0, out.splitlines(keepends=True)[-1], "")
+    assert desk.flag("ppo_algorithm") == (True, 50)
+    assert record.read(desk.root) == ended
+
+
+def test_rollback_of_a_canary_that_somebody_watches_happens_at_once_and_ends_it(desk: Desk) -> None:
+    said = []
+
+    def wait(seconds: float) -> None:
+        desk.clock.wait(seconds)
+        if desk.clock.waits == 3:
+            said.append((main(["deploy", "canary", "dev", FLAG, "--rollback"], clock=desk.clock), desk.flag()))
+
+    desk.wait = wait
+    status, out, _ = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
+    assert said == [(0, (False, 0))]
+    assert f"{FLAG} is on for 0 % of users, as before" in out
+    assert f"a deployment to dev is running: canary {FLAG} by kim" in out
+    assert (status, desk.flag()) == (1, (False, 0))
+    assert out.splitlines()[-1].startswith(
+        f"canary {FLAG} in dev was taken back from 100 %: somebody else has set {FLAG}"
+    )
+
+
+def test_the_second_of_two_deployments_is_told_who_holds_the_first(desk: Desk) -> None:
+    with alone(desk.root, "dev", "canary other", "lee", NOW):
+        status, out, err = desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")
+    assert (status, out) == (2, "")
+    assert err == (
+        "artisan: a deployment to dev is running: canary other by lee since 2026-03-03 10:00:00 UTC, "
+        f"process {os.getpid()}\n"
+    )
+    assert desk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f"dev {FLAG} 5", "--verdict FILE is missing: a canary begins with a signed GO"),
+        ("dev new_moga_optimiser 5 --verdict v", "the nearest is 'new_moga_optimizer'"),
+        ("dev ../../escaped --status", "the list of flags has no key '../../escaped'"),
+        (f"dev {FLAG} 0.001 --verdict v", "percent: 0.001 is finer than 0.01"),
+        (f"dev {FLAG} --rollback", f"there was no canary of {FLAG} in dev"),
+        (f"dev {FLAG} --status", f"there was no canary of {FLAG} in dev"),
+    ],
+)
+def test_what_can_not_be_is_told_in_one_line(desk: Desk, line: str, told: str) -> None:
+    status, out, err = desk.typed(line)
+    assert (status, out) == (2, "")
+    assert told in err
+    assert err.startswith("artisan: ")
+    assert err.count("\n") == 1
+    assert desk.flag() == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{}", "required field"),
+        ("not JSON", "no state of a deployment"),
+        ('{"environment": "dev"', "no state of a deployment"),
+    ],
+)
+def test_a_state_that_can_not_be_read_is_no_beginning(desk: Desk, text: str, told: str) -> None:
+    path = desk.root / ".artisan" / "deploy-dev" / f"canary-{FLAG}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, "utf-8")
+    status, _, err = desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")
+    assert status == 2
+    assert told in err
+    assert (desk.asked, desk.flag()) == ([], (False, 0))
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('look = "15"', "look: '15' is no duration"),
+        ("stages = []", "stages is empty"),
+        ("stages = [{ percent = 5 }, { percent = 5 }]", "stages: 5 does not come after 5"),
+        ("stages = [{ percent = 0.001 }]", "stages percent: 0.001 is finer than 0.01"),
+        ('stages = [{ percent = 5, soak = "soon" }]', "stages soak: 'soon' is no duration"),
+        ("limits = { errors_pct = 0.5 }", "limits healthy_errors_pct: 1 is more than errors_pct, 0.5"),
+        ("extensions = -1", "extensions: expected int >= 0"),
+        ("lok = 1", "the nearest is 'look'"),
+    ],
+)
+def test_a_policy_that_can_not_be_is_told_before_anything_moves(desk: Desk, table: str, told: str) -> None:
+    (desk.root / "pyproject.toml").write_text(f"[tool.artisan.canary]\n{table}\n", "utf-8")
+    status, _, err = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
+    assert status == 2
+    assert told in err
+    assert "[tool.artisan] canary" in err
+
+
+def test_an_environment_without_prometheus_uses_no_verdict_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(desk.root)
+    status, _, err = desk.typed(f"stg {FLAG} 5 --verdict v.intoto.json")
+    assert status == 2
+    assert "has no prometheus_url" in err
+    status, _, err = desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")
+    assert status == 2
+    assert "http://127.0.0.1:9" in err
+    assert record.read(desk.root) == ()
+
+
+_TYPED = """\
+import sys
+from datetime import timedelta
+
+sys.path[:0] = [{tests!r}]
+from canary_house import UNDECIDED, WRONG, Clock, Users
+
+from pytest_artisan.cli import main, wall_clock
+from pytest_artisan.commands import deploy_canary
+from pytest_artisan.release import admission
+from pytest_artisan.release.attestation.attested import Attested
+from pytest_artisan.release.observing import prometheus
+
+clock = Clock()
+admission.verify = lambda root, path, wanted, *rest: Attested(
+    digest="1" * 64, nonce="n", commit="c", kind="train", environment="dev", version="", stage=5,
+    expires=wall_clock() + timedelta(hours=1),
+)
+prometheus.flag_source = lambda *arguments, **named: Users([{block}], clock)
+{more}
+sys.exit(main(["deploy", "canary", "dev", {flag!r}, "5", "--verdict", "v"]))
+"""
+
+
+def started(block: str, more: str = "") -> subprocess.Popen[str]:
+    """The command in a process of its own, which has said that its first stage has begun."""
+    script = _TYPED.format(tests=str(Path(__file__).parent), flag=FLAG, block=block, more=more)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert any("moved" in line for line in process.stdout)
+    return process
+
+
+def test_sigterm_is_as_ctrl_c_and_leaves_no_lock(desk: Desk) -> None:
+    process = started("UNDECIDED")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
+    assert "interrupted: the same command goes on" in out
+    assert desk.flag() == (False, 500)
+    status, out, _ = desk.typed(f"dev {FLAG} --rollback")
+    assert (status, desk.flag()) == (0, (False, 0))
+
+
+def test_a_canary_that_nobody_reads_is_watched_all_the_same(desk: Desk) -> None:
+    # It waits for a word of the test, which comes when its reader is gone.
+    process = started("WRONG", "deploy_canary.time.sleep = lambda s: (sys.stdin.readline(), clock.wait(s))")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stdin.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=20), err) == (1, "")
+    assert desk.flag() == (False, 0)
+
+
+def test_the_page_shows_what_is_said(desk: Desk) -> None:
+    failing = structs.replace(WELL, errors=WELL.requests // 2)
+    desk.blocks = [WELL, WELL, failing]
+    table = _POLICY.replace("percent = 100", "percent = 5")
+    (desk.root / "pyproject.toml").write_text(table, "utf-8")
+    _, out, _ = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
+    assert f"```text\n{out}```" in (Path(__file__).parent.parent / "docs" / "canary.md").read_text("utf-8")

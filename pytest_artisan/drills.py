@@ -96,7 +96,7 @@ class DrillSession:
         ]
         items += [
             DrillItem.create(session, "drill", name, drill=partial(_drill_machine, name), planted="violations")
-            for name in (() if selected else MACHINES)
+            for name in (() if self._context.wanted else MACHINES)
         ]
         return (yield)
 

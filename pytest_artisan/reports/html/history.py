@@ -5,6 +5,7 @@ A report that lies there may be anybody's file: its start alone is read, as data
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -63,7 +64,7 @@ def run_of(verdict: Verdict, at: datetime) -> Run:
 
 
 def _gate_run(gate: GateVerdict) -> GateRun:
-    seconds = min(max(gate.seconds, 0.0), 1e9) if gate.seconds == gate.seconds else 0.0
+    seconds = 0.0 if math.isnan(gate.seconds) else min(max(gate.seconds, 0.0), 1e9)
     m = telling(gate)
     if m is None:
         return GateRun(_cut(gate.name), gate.state, seconds)

@@ -6,6 +6,7 @@ the page of a verdict holds what decides.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -22,17 +23,21 @@ from pytest_artisan.reports.html.page import as_html
 from pytest_artisan.verdict.decide import Purpose, Requirements, Verdict, decide
 from pytest_artisan.verdict.evidence import Evidence, ItemResult, Outcome, Plan
 
-TESTS, ROUNDS = 10_000, 3
+TESTS = 10_000
 QUIET = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:schemathesis", "--show-capture=no")
 GATES = ("--artisan-gates=unit", "--artisan-journal=/dev/null")
 KINDS = {"passing": "True", "failing": "not number"}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
     rows = [
-        (kind, *page(verdict(outcome))) for kind, outcome in (("passing", Outcome.PASSED), ("failing", Outcome.FAILED))
+        (kind, *page(verdict(outcome), rounds))
+        for kind, outcome in (("passing", Outcome.PASSED), ("failing", Outcome.FAILED))
     ]
-    table(f"The page alone, {ROUNDS} rounds; goals 1 s and 1 MB", ("10,000 tests", "seconds", "kB"), rows)
+    table(f"The page alone, {rounds} rounds; goals 1 s and 1 MB", ("10,000 tests", "seconds", "kB"), rows)
     rows = []
     for kind, check in KINDS.items():
         with tempfile.TemporaryDirectory() as place:
@@ -44,11 +49,11 @@ def main() -> None:
             folder.joinpath("pyproject.toml").write_text(
                 '[tool.pytest.ini_options]\n[tool.artisan]\nrequired = ["unit"]\n'
             )
-            ours = added(folder, GATES, "--artisan-report=ours.html")
-            theirs = added(folder, ("-p", "no:artisan"), "--html=theirs.html", "--self-contained-html")
+            ours = added(rounds, folder, GATES, "--artisan-report=ours.html")
+            theirs = added(rounds, folder, ("-p", "no:artisan"), "--html=theirs.html", "--self-contained-html")
             sizes = [folder.joinpath(name).stat().st_size / 1000 for name in ("ours.html", "theirs.html")]
             rows.append((kind, f"{ours:+.2f} s, {sizes[0]:,.0f} kB", f"{theirs:+.2f} s, {sizes[1]:,.0f} kB"))
-    table(f"A session longer, median of {ROUNDS} rounds, and its page", ("10,000 tests", "ours", "pytest-html"), rows)
+    table(f"A session longer, median of {rounds} rounds, and its page", ("10,000 tests", "ours", "pytest-html"), rows)
 
 
 def verdict(outcome: Outcome) -> Verdict:
@@ -59,16 +64,16 @@ def verdict(outcome: Outcome) -> Verdict:
     return decide(asked, Plan({"unit": items}), Evidence(frozenset(), told, exit_status=int(outcome is Outcome.FAILED)))
 
 
-def page(made: Verdict) -> tuple[str, str]:
+def page(made: Verdict, rounds: int) -> tuple[str, str]:
     """Seconds of every round, and kilobytes."""
     render: Callable[[], str] = partial(as_html, made, datetime.now(UTC))
-    return spread([timed(render) for _ in range(ROUNDS)]), f"{len(render().encode()) / 1000:,.0f}"
+    return spread([timed(render) for _ in range(rounds)]), f"{len(render().encode()) / 1000:,.0f}"
 
 
-def added(folder: Path, options: tuple[str, ...], *report: str) -> float:
+def added(rounds: int, folder: Path, options: tuple[str, ...], *report: str) -> float:
     """How many seconds a session takes longer with a report."""
     with_it, without = [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         without.append(timed(partial(session, folder, *options)))
         with_it.append(timed(partial(session, folder, *options, *report)))
     return statistics.median(with_it) - statistics.median(without)

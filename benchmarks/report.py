@@ -25,7 +25,7 @@ from pytest_artisan.verdict.evidence import Evidence, ItemResult, Outcome, Plan
 
 TESTS = 10_000
 QUIET = ("-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:schemathesis", "--show-capture=no")
-GATES = ("--artisan-gates=unit", "--artisan-journal=/dev/null")
+GATES = ("--artisan-gates=unit", "--artisan-journal=journal.jsonl")
 KINDS = {"passing": "True", "failing": "not number"}
 
 

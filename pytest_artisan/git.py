@@ -15,6 +15,8 @@ from pytest_artisan.verdict.evidence import NoEvidence
 
 _GIT_S = 60.0
 _PUSH_S = 600.0
+# An object is what its id says: a ref of refs/replace, which a fetch may bring, would show other files in its place.
+_TRUE = {"GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 def git(
@@ -25,7 +27,9 @@ def git(
     timeout_s: float = _GIT_S,
 ) -> tools.Answer:
     """What git says in `root`, whatever its status; `extra` are variables for it. Raises NoEvidence where it can not run."""
-    return tools.run("git", list(arguments), cwd=root, timeout_s=timeout_s, extra=extra, stdin=stdin)
+    return tools.run(
+        "git", list(arguments), cwd=root, timeout_s=timeout_s, extra={**_TRUE, **(extra or {})}, stdin=stdin
+    )
 
 
 def done(root: Path, *arguments: str, extra: Mapping[str, str] | None = None, stdin: str = "") -> tools.Answer:
@@ -53,9 +57,12 @@ def is_shallow(root: Path) -> bool:
 
 def file_at(root: Path, commit: str, name: str) -> str | None:
     """The text of a file below `root` as a commit has it; None where it has none. Raises NoEvidence."""
-    if not done(root, "ls-tree", commit, "--", name).stdout:
-        return None
-    return done(root, "cat-file", "blob", f"{commit}:./{name}").stdout
+    answer = git(root, "cat-file", "blob", f"{commit}:./{name}")
+    if answer.status == 0:
+        return answer.stdout
+    if done(root, "ls-tree", commit, "--", name).stdout:
+        raise NoEvidence(f"git can not read {name} of {commit}: {answer.stderr.strip()}")
+    return None
 
 
 def at_remote(root: Path, *arguments: str) -> str:

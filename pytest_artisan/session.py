@@ -207,7 +207,7 @@ class GateSession:
         plan = self._plan or Plan({})
         faults = [*self._all_faults(), *self._vanished(plan)]
         self._evidence = self._ledger.evidence(plan, faults, self._stopped, exit_status)
-        self._verdict = self._masked(decide(self._requirements, plan, self._evidence))
+        self._verdict = self._masked(decide(self._requirements, plan, self._evidence), plan)
 
     @contextmanager
     def _failing_closed(self) -> Generator[None]:
@@ -226,8 +226,11 @@ class GateSession:
         held = f"the baseline of {self._requirements.environment} holds"
         return [(Fault.BASELINE, f"{held} {entry.name} of {entry.item}, which was not measured") for entry in missing]
 
-    def _masked(self, verdict: Verdict) -> Verdict:
-        tree = self._context.masker.tree(msgspec.to_builtins(verdict))
+    def _masked(self, verdict: Verdict, plan: Plan) -> Verdict:
+        tree, planned = self._context.masker.tree(msgspec.to_builtins(verdict)), msgspec.to_builtins(plan)
+        if (masked := self._context.masker.tree(planned)) is not planned:
+            # The plan as the journal has it: the same verdict has to follow from that.
+            tree["plan_digest"] = msgspec.convert(masked, Plan).digest
         return msgspec.convert(tree, Verdict)
 
     def _all_faults(self) -> list[tuple[Fault, str]]:
@@ -295,7 +298,8 @@ class GateSession:
         if pages:
             from pytest_artisan.release.pages import page_of
 
-            others[HTML] = page_of(self._context.policy.project.root, pages, datetime.fromtimestamp(self._started, UTC))
+            context, at = self._context, datetime.fromtimestamp(self._started, UTC)
+            others[HTML] = page_of(context.policy.project.root, pages, at, context.masker)
         return others
 
     def _signed(self, attestor: Attestor, verdict: Verdict) -> str:

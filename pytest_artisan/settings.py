@@ -7,6 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -116,8 +117,13 @@ def unknown_key(key: str, known: Iterable[str], where: str) -> SettingsError:
     return SettingsError(f"{where} has no key {key!r}; {hint}")
 
 
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
 def _check_keys(data: object, kind: type[msgspec.Struct], where: str) -> None:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     for key, value in as_table(data, where).items():
         if key not in fields:
             raise unknown_key(str(key), fields, where)

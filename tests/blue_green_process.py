@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +24,11 @@ from pytest_artisan.release.blue_green.machine import Deployment
 from pytest_artisan.release.blue_green.settings import BlueGreen
 from pytest_artisan.release.health import Health, Limits
 from pytest_artisan.release.observing import Counters, Yardstick
-from pytest_artisan.release.slots.control import SlotCommands
+from pytest_artisan.release.slots import host as slot_host
+from pytest_artisan.release.slots.control import Build, SlotCommands
 from pytest_artisan.release.slots.settings import Slots
 from pytest_artisan.release.traffic.haproxy import HAProxy
+from pytest_artisan.release.traffic.router import Slot
 from pytest_artisan.release.traffic.settings import Traffic
 
 RULES = BlueGreen(monitor="2s", look="1s", drain="5s")
@@ -39,6 +45,20 @@ class ByTheClock:
     def counters(self, yardstick: Yardstick, now: datetime) -> Counters:
         n = float(int(time.time() * 10_000))
         return Counters(at=now, requests=n, timed=n, ratings=n, rating_sum=5 * n)
+
+
+SERVICE = Path(__file__).with_name("slot_service.py")
+
+
+class HostSlots(SlotCommands):
+    """As the commands of this host do it, and without an interpreter for each."""
+
+    def start(self, slot: Slot, build: Build) -> None:
+        port = getattr(self.settings, slot).rpartition(":")[2]
+        slot_host.start(self.root, slot, build.version, [sys.executable, "-IS", str(SERVICE), port, build.version])
+
+    def stop(self, slot: Slot, build: Build) -> None:
+        slot_host.stop(self.root, slot)
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class Host:
 
         return running.World(
             HAProxy.of(self.traffic),
-            SlotCommands(self.slots, self.root),
+            HostSlots(self.slots, self.root),
             ByTheClock,
             admit,
             admitted,
@@ -99,6 +119,30 @@ class Host:
         return made
 
 
-def one_step(host: Host, when: When) -> None:
-    """What a process does until it is killed."""
-    running.step(host.kept, RULES, host.world(when))
+@contextmanager
+def killing(host: Host) -> Iterator[Callable[[When], int]]:
+    """What takes one step in a process of its own, which is killed, and says by what signal it ended."""
+    processes = multiprocessing.get_context("spawn")
+    here, there = processes.Pipe()
+    template = processes.Process(target=_fork, args=(host, there), daemon=True)
+    template.start()
+
+    def step(when: When) -> int:
+        here.send(when)
+        assert here.poll(30)
+        return os.WTERMSIG(here.recv())
+
+    yield step
+    here.send(None)
+    template.join(10)
+    assert template.exitcode == 0
+
+
+def _fork(host: Host, orders: Connection) -> None:
+    """What all steps need has been imported once; this process has no threads."""
+    while when := orders.recv():
+        child = os.fork()
+        if child == 0:
+            running.step(host.kept, RULES, host.world(when))
+            os._exit(0)
+        orders.send(os.waitpid(child, 0)[1])

@@ -21,7 +21,7 @@ def free_urls() -> tuple[str, str]:
 
 
 class Service:
-    """HTTP/1.1 on kept connections; a path that begins with /slow takes a fifth of a second."""
+    """HTTP/1.1 on kept connections; a path that begins with /slow takes a tenth of a second."""
 
     def __init__(self, version: str, fault: str) -> None:
         self.version, self.fault = version, fault
@@ -50,7 +50,7 @@ class Service:
         if path == "/health/ready":
             return (503 if self.fault == "unready" else 200), ""
         if path.startswith("/slow"):
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
         return 200, self.version
 
     async def serve(self, port: int) -> None:

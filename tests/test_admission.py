@@ -15,17 +15,15 @@ from pytest_artisan.commands.attestation import policies_of
 from pytest_artisan.release import admission
 from pytest_artisan.release.admission import NotNow, admit
 from pytest_artisan.release.attestation.attested import Attested, Check, Refused, Wanted
-from pytest_artisan.release.record import read
+from pytest_artisan.release.record import path_of, read
+from pytest_artisan.settings import SettingsError
 
 
 class Place:
     """A repository that trusts a key, and the admission of what it signs."""
 
-    def __init__(self, folder: Path) -> None:
-        self.keys: Keys = house.make_keys(folder)
-        self.root = folder / "shop"
-        repository(self.root)
-        house.trust(self.root, self.keys)
+    def __init__(self, keys: Keys, root: Path) -> None:
+        self.keys, self.root = keys, root
 
     def sign(self, name: str = "verdict", **given: Any) -> Path:
         return house.sign(self.root, self.keys, name=f"{name}.intoto.json", **given)
@@ -41,9 +39,18 @@ class Place:
         return caught.value.check, str(caught.value)
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("first")
+    keys = house.make_keys(folder)
+    repository(folder / "shop")
+    house.trust(folder / "shop", keys)
+    return Place(keys, folder / "shop")
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(first: Place, tmp_path: Path) -> Place:
+    return Place(first.keys, house.copy_of(first.root, tmp_path / "shop"))
 
 
 def test_an_admitted_deployment_is_on_the_record(place: Place) -> None:
@@ -62,6 +69,15 @@ def test_no_verdict_is_used_twice(place: Place) -> None:
     assert text.endswith("to dev at 2026-11-24 10:00 UTC")
     path = path.rename(path.with_name("other.intoto.json"))
     assert place.refusal(path)[0] is Check.USED
+
+
+def test_a_record_that_can_not_be_read_lets_nothing_begin(place: Place) -> None:
+    path = place.sign()
+    place.admit(path)
+    record = path_of(place.root)
+    record.write_text(record.read_text(encoding="utf-8").replace('"action"', '"akshun"'), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"record\.jsonl:1: "):
+        place.admit(path)
 
 
 def test_each_verdict_of_a_release_follows_the_last_one(place: Place) -> None:
@@ -97,7 +113,7 @@ def test_another_commit_and_another_environment_have_a_chain_of_their_own(place:
 
 def test_what_may_not_begin_now_leaves_the_verdict_unused(place: Place) -> None:
     path = place.sign(environment="prod")
-    with pytest.raises(NotNow, match="no train to prod takes deployments now; the next window opens 2026-11-27"):
+    with pytest.raises(NotNow, match="no train to prod takes deployments now; the next window opens Fri 2026-11-27"):
         place.admit(path, "prod")
     assert read(place.root) == ()
     assert place.admit(path, "prod", override="the shop is down").environment == "prod"

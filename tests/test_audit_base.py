@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+import jsonschema  # noqa: F401 - takes seconds, and pytester forgets what a session imported
 import pytest
 from osv_records import CRITICAL, GROUND, MEDIUM, record, written
 

@@ -16,13 +16,14 @@ from pytest_artisan.release.blue_green.settings import BlueGreen
 from pytest_artisan.release.health import Health, Limits, Opinion, Ruling
 from pytest_artisan.release.observing import Counters, Yardstick
 from pytest_artisan.release.slots.control import Build, NotReady
+from pytest_artisan.release.traffic.patience import NotYet
 from pytest_artisan.release.traffic.router import Slot
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.evidence import NoEvidence
 
 AT = datetime(2026, 11, 27, 10, tzinfo=UTC)
 OLD, NEW = Build("v1.0.0", "a" * 40), Build("v2.0.0", "b" * 40)
-LOOKS = 4
+LOOKS = 3
 # One question each whether a slot is ready and has answered all.
 RULES = BlueGreen(monitor=f"{LOOKS}s", look="1s", drain="250ms")
 
@@ -58,7 +59,7 @@ class Choices:
 
 
 class Node(NamedTuple):
-    """What is on disk, and the environment around it.
+    """What is on disk, and the environment around it; `down` is a new build that has crashed.
 
     The last three are what the model itself remembers: whether the new build was seen ready since it was started,
     how many looks saw something, and whether the last of them said HEALTHY.
@@ -67,6 +68,7 @@ class Node(NamedTuple):
     kept: Deployment
     runs: tuple[Build | None, Build | None] = (OLD, None)
     share: int = 0
+    down: bool = False
     admitted: bool = False
     proven: bool = False
     seen: int = 0
@@ -84,13 +86,14 @@ class Model:
     def __post_init__(self) -> None:
         self.kept = self.node.kept
         self.running: dict[Slot, Build | None] = {"blue": self.node.runs[0], "green": self.node.runs[1]}
-        self.share, self.admitted, self.proven = self.node.share, self.node.admitted, self.node.proven
+        self.share, self.down = self.node.share, self.node.down
+        self.admitted, self.proven = self.node.admitted, self.node.proven
         self.seen, self.healthy = self.node.seen, self.node.healthy
 
     @property
     def after(self) -> Node:
         runs = self.running["blue"], self.running["green"]
-        return Node(self.kept, runs, self.share, self.admitted, self.proven, self.seen, self.healthy)
+        return Node(self.kept, runs, self.share, self.down, self.admitted, self.proven, self.seen, self.healthy)
 
     def check(self) -> None:
         live: Slot = "green" if self.share else "blue"
@@ -117,8 +120,12 @@ class Model:
 
     # A router.
     def weights(self) -> dict[Slot, float]:
-        if self.choose.of("told", "lost") == "lost":
-            raise NoEvidence("lost")
+        # Of a slot that has crashed, some tell that it is down, and some its weight.
+        match self.choose.of(*(("down",) if self.down and self.share else ()), "told", "lost"):
+            case "down":
+                raise NotYet("down")
+            case "lost":
+                raise NoEvidence("lost")
         return {"blue": 100.0 - self.share, "green": float(self.share)}
 
     def shift(self, slot: Slot, percent: float) -> None:
@@ -127,6 +134,7 @@ class Model:
             assert self.kept.phase == Phase.SWITCH
             assert self.admitted, "requests without a verdict"
             assert self.proven, "requests without a passed health check"
+            assert not self.down, "requests to what has crashed"
 
         def effect() -> None:
             self.share = 100 if slot == "green" else 0
@@ -141,9 +149,10 @@ class Model:
         assert slot != ("green" if self.share else "blue"), "a slot with requests is started"
 
         def effect() -> None:
-            if self.running[slot] != build:
+            if self.running[slot] != build or (slot == "green" and self.down):
                 self.running[slot] = build
-                self.proven = self.proven and slot != "green"
+                if slot == "green":
+                    self.proven = self.down = False
 
         self.act(effect, "refused", "lost")
 
@@ -152,15 +161,18 @@ class Model:
         if slot == "blue":
             assert self.seen >= LOOKS, "blue is stopped before the new slot was watched as long as it has to be"
             assert self.healthy, "blue is stopped without a proof"
+            assert not self.down, "blue is stopped while the new slot is down"
 
         def effect() -> None:
             self.running[slot] = None
+            self.down = self.down and slot == "blue"
 
         self.act(effect, "refused", "lost")
         assert any(self.running.values()), "two slots are stopped"
 
     def probe(self, slot: Slot, build: Build) -> None:
-        if self.running[slot] != build or self.choose.of("ready", "not ready") == "not ready":
+        gone = self.running[slot] != build or (slot == "green" and self.down)
+        if gone or self.choose.of("ready", "not ready") == "not ready":
             raise NotReady("not ready")
         self.proven = self.proven or slot == "green"
 
@@ -240,8 +252,11 @@ def turned(node: Node) -> Node:
     return node._replace(kept=after(node.kept, GoBack("rollback"), LOOKS))
 
 
-def moved(node: Node) -> Iterator[Node]:
-    """Somebody else gives blue all requests, as a rollback beside a process that watches does."""
+def happening(node: Node) -> Iterator[Node]:
+    """What happens between two steps: somebody wants to go back, or has given blue all requests, or green crashes."""
+    yield turned(node)
+    if node.runs[1] == NEW and not node.down:
+        yield node._replace(down=True)
     if node.share and node.kept.phase in (Phase.WATCH, Phase.DRAIN, Phase.RETIRE) and node.runs[0] == OLD:
         yield node._replace(share=0)
 
@@ -264,7 +279,7 @@ def explored() -> tuple[list[Node], int]:
     found, waiting, ways = {essence(first): first}, [first], 0
     while waiting:
         node = waiting.pop()
-        reached = [turned(node), *moved(node)]
+        reached = [*happening(node)]
         if node.kept.phase not in FINAL:
             reached += following(node)
         ways += len(reached)
@@ -286,7 +301,7 @@ def finished(node: Node) -> Node:
             node = model.after
         except NoEvidence:
             assert node.kept.phase == Phase.RETIRE
-            assert not node.share
+            assert node.down or not node.share
             node = turned(node)
     raise AssertionError(f"{node.kept.phase} leads nowhere")
 
@@ -303,6 +318,8 @@ def test_nothing_that_can_happen_brings_requests_to_where_they_must_not_go() -> 
     assert {node.kept.phase for node in nodes} == {*Phase}
     assert ways > 10_000, ways
     for node in nodes:
+        if node.down and node.kept.phase in (Phase.WATCH, Phase.DRAIN):
+            assert next(following(node)).kept.phase == Phase.RETURN, "a crash is seen at the first look"
         for end in (finished(node), finished(turned(node))):
             done = end.kept.phase == Phase.DONE
             live, idle = reversed(end.runs) if done else end.runs
@@ -318,8 +335,11 @@ SLIPS: dict[str, tuple[dict[str, Any], str]] = {
         {"_NEXT": {Phase.START: Phase.ADMIT}, "_unready": lambda state, world: None}, "requests without a passed health"
     ),
     "it is not watched": ({"_NEXT": {Phase.SWITCH: Phase.DRAIN}}, "blue is stopped before"),
+    "what has crashed stays": (
+        {"_retired": lambda state, world: running._stopped(state.other, state.old, world)}, "while the new slot is down"
+    ),
     "a failure retires": ({"_FAILED": {Phase.WATCH: Phase.RETIRE}}, "blue is stopped before"),
-    "a stopped one gets requests": ({"_RETIRED": ()}, "requests go where nothing"),
+    "a stopped one gets requests": ({"RETIRED": ()}, "requests go where nothing"),
     "requests are not given back": ({"_NEXT": {Phase.PROVE: Phase.REMOVE}, "_check_idle": lambda slot, world: None}, "stopped"),
 }  # fmt: skip
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import blue_green_process
 import haproxy_house
 import pytest
-from blue_green_process import RULES, Host, one_step
+from blue_green_process import RULES, Host, HostSlots, When, killing
+from msgspec.structs import replace
 from slot_service import free_urls
 from visitors import Visits, visiting
 
@@ -19,14 +18,14 @@ from pytest_artisan.release import deployments
 from pytest_artisan.release.blue_green import running
 from pytest_artisan.release.blue_green.machine import FINAL, Deployment, GoBack, Phase, after
 from pytest_artisan.release.slots import host as slot_host
-from pytest_artisan.release.slots.control import Build, SlotCommands
+from pytest_artisan.release.slots.control import Build
 from pytest_artisan.release.slots.settings import Slots
-from pytest_artisan.release.traffic.router import SLOTS, Slot
+from pytest_artisan.release.traffic.haproxy import HAProxy
+from pytest_artisan.release.traffic.patience import NotYet, patiently
+from pytest_artisan.release.traffic.router import SLOTS, Router, Slot
 
-SERVICE = Path(__file__).with_name("slot_service.py")
-STARTED = ("python", "-m", "pytest_artisan.release.slots.host")
 ONE, TWO = Build("v1.0.0", "1" * 40), Build("v2.0.0", "2" * 40)
-# So many are asked all the time, each for a fifth of a second: there is no moment without requests in flight.
+# So many are asked all the time, each for a tenth of a second: there is no moment without requests in flight.
 SLOW = 8
 
 pytestmark = haproxy_house.installed
@@ -35,19 +34,12 @@ pytestmark = haproxy_house.installed
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     """HAProxy in front of blue, where v1.0.0 runs, and of green, where nothing does."""
-    serve = [sys.executable, "-IS", str(SERVICE), "{port}", "{version}"]
     blue, green = free_urls()
-    slots = Slots(
-        blue=blue,
-        green=green,
-        start=(*STARTED, "start", "{slot}", "{version}", "--", *serve),
-        stop=(*STARTED, "stop", "{slot}"),
-        start_s=20,
-    )
-    control = SlotCommands(slots, tmp_path)
+    slots = Slots(blue=blue, green=green, start=("-",), stop=("-",), start_s=20)
     try:
-        control.start("blue", ONE)
+        HostSlots(slots, tmp_path).start("blue", ONE)
         with haproxy_house.haproxy(slots.blue, slots.green, server="check inter 50ms") as proxy:
+            patiently(HAProxy.of(proxy.traffic).weights, 10)
             yield Host(tmp_path, proxy.traffic, slots, proxy.url)
     finally:
         for slot in SLOTS:
@@ -75,7 +67,7 @@ def only(visits: Visits, build: Build) -> None:
 
 
 def test_no_request_is_lost_from_blue_to_green_and_back(host: Host) -> None:
-    with visiting(host.url, connections=2) as quick, visiting(host.url, "/slow", SLOW) as visits:
+    with visiting(host.url, connections=1) as quick, visiting(host.url, "/slow", SLOW) as visits:
         done = finished(host, deployment(host, TWO, "green", ONE))
         assert done.phase == Phase.DONE
         only(visits, TWO)
@@ -95,31 +87,45 @@ def test_no_request_is_lost_from_blue_to_green_and_back(host: Host) -> None:
     assert quick.sent > 1000
 
 
-def killed(host: Host, state: Deployment) -> list[Phase]:
+def test_a_crash_is_seen_at_the_next_look_and_a_rollback_needs_no_shares_of_what_is_down(host: Host) -> None:
+    state = deployment(host, TWO, "green", ONE)
+    world = host.world()
+    world.slots.start("green", TWO)
+    world.router.shift("green", 100)
+    world.slots.stop("green", TWO)
+    with pytest.raises(NotYet, match="server green is DOWN"):
+        watch(world.router)
+    assert running.step(replace(state, phase=Phase.WATCH), RULES, world).phase == Phase.RETURN
+    back = finished(host, after(replace(state, phase=Phase.DONE), GoBack("-"), RULES.looks))
+    assert (back.phase, world.router.weights()) == (Phase.BACK, {"blue": 100, "green": 0})
+
+
+def watch(router: Router) -> None:
+    for _ in range(500):
+        router.weights()
+        time.sleep(0.02)
+
+
+def killed(host: Host, step: Callable[[When], int], state: Deployment) -> list[Phase]:
     """Have a process killed before and after each state that is kept, until it is over; the phases that this was in."""
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([blue_green_process.__name__])
     phases = []
     while state.phase not in FINAL:
-        for when in ("before", "after"):
-            process = processes.Process(target=one_step, args=(host, when))
-            process.start()
-            process.join(30)
-            assert process.exitcode == -signal.SIGKILL
-            assert host.kept == state or when == "after"
+        assert step("before") == signal.SIGKILL
+        assert host.kept == state
+        assert step("after") == signal.SIGKILL
         phases.append(state.phase)
         state = host.kept
     return phases
 
 
 def test_no_request_is_lost_where_each_step_is_killed_before_and_after_it_is_kept(host: Host) -> None:
-    with visiting(host.url, "/slow", SLOW) as visits:
-        phases = killed(host, deployment(host, TWO, "green", ONE))
+    with killing(host) as step, visiting(host.url, "/slow", SLOW) as visits:
+        phases = killed(host, step, deployment(host, TWO, "green", ONE))
         done = host.kept
         only(visits, TWO)
         turned = after(done, GoBack("-"), RULES.looks)
         deployments.save(host.path, turned)
-        phases += killed(host, turned)
+        phases += killed(host, step, turned)
         only(visits, ONE)
 
     assert (done.phase, host.kept.phase) == (Phase.DONE, Phase.BACK)

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from canary_house import FLAG, NOW, UNDECIDED, WELL, WRONG, Clock, Seen, Users
+from canary_house import FLAG, NOW, UNDECIDED, WELL, WRONG, Clock, Seen, Users, Weights, in_memory
 from msgspec import structs
 
 from pytest_artisan.cli import main
 from pytest_artisan.release import record
 from pytest_artisan.release.attestation.attested import Attested, Wanted
-from pytest_artisan.release.deployments import alone
+from pytest_artisan.release.canary.runs import Run
+from pytest_artisan.release.canary.settings import Canary, canary_of
+from pytest_artisan.release.deployments import alone, save
 from pytest_artisan.release.flags import FeatureFlagManager
 from pytest_artisan.release.flags.states import State
+from pytest_artisan.release.health import Limits
+from pytest_artisan.settings import SettingsError
 
+_PAGE = Path(__file__).parent.parent / "docs" / "canary.md"
 _POLICY = """\
 [tool.artisan.canary]
 stages = [{ percent = 1, soak = "30s" }, { percent = 100, soak = "30s" }]
@@ -47,6 +54,11 @@ class Desk:
     asked: list[Wanted] = field(default_factory=list)
     on: list[bool] = field(default_factory=list)
     digest: str = "1" * 64
+    previous: str | None = None
+
+    def signed_anew(self) -> None:
+        """Another verdict, that comes after the last one."""
+        self.previous, self.digest = self.digest, "2" * 64
 
     def sleep(self, seconds: float) -> None:
         (self.wait or self.clock.wait)(seconds)
@@ -60,7 +72,7 @@ class Desk:
         self.asked.append(wanted)
         return Attested(
             digest=self.digest, nonce="n", commit="c" * 40, kind="train", environment=wanted.environment, version="",
-            stage=wanted.stage, expires=self.clock() + timedelta(hours=24),
+            stage=wanted.stage, expires=self.clock() + timedelta(hours=24), previous=self.previous,
         )  # fmt: skip
 
     def source(self, *arguments: object, on: bool, **rest: object) -> Users:
@@ -72,14 +84,19 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
-    (tmp_path / "pyproject.toml").write_text(_POLICY, "utf-8")
-    monkeypatch.chdir(tmp_path)
+def desk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Desk]:
+    with in_memory() as root:
+        yield desk_at(root, monkeypatch, capsys)
+
+
+def desk_at(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    (root / "pyproject.toml").write_text(_POLICY, "utf-8")
+    monkeypatch.chdir(root)
     monkeypatch.delenv("ARTISAN_ENV", raising=False)
     monkeypatch.setattr("pytest_artisan.release.record.who", lambda root: "kim")
     monkeypatch.setattr("pytest_artisan.release.canary.runs.who", lambda root: "kim")
     monkeypatch.setattr("pytest_artisan.release.admission.who", lambda root: "kim")
-    desk = Desk(tmp_path, capsys)
+    desk = Desk(root, capsys)
     # What is signed and what is counted have tests of their own.
     monkeypatch.setattr("pytest_artisan.release.admission.verify", desk.verify)
     monkeypatch.setattr("pytest_artisan.release.observing.prometheus.flag_source", desk.source)
@@ -198,9 +215,95 @@ def test_rollback_of_a_canary_that_somebody_watches_happens_at_once_and_ends_it(
     assert f"{FLAG} is on for 0 % of users, as before" in out
     assert f"a deployment to dev is running: canary {FLAG} by kim" in out
     assert (status, desk.flag()) == (1, (False, 0))
-    assert out.splitlines()[-1].startswith(
-        f"canary {FLAG} in dev was taken back from 100 %: somebody else has set {FLAG}"
-    )
+    assert out.splitlines()[-1].startswith(f"canary {FLAG} in dev was taken back from 100 %: --rollback")
+
+
+def test_rollback_reaches_whoever_watches_where_nothing_has_changed_yet(desk: Desk) -> None:
+    # At 1 % already: what is taken back looks the same as what was given.
+    FeatureFlagManager("dev", desk.root).set_rollout_percentage(FLAG, 1, why="x", who="y")
+
+    def wait(seconds: float) -> None:
+        desk.clock.wait(seconds)
+        if desk.clock.waits == 1:
+            assert main(["deploy", "canary", "dev", FLAG, "--rollback"], clock=desk.clock) == 0
+
+    desk.wait = wait
+    status, out, _ = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
+    assert (status, desk.flag(), desk.clock.waits) == (1, (False, 100), 1)
+    assert out.splitlines()[-1] == f"canary {FLAG} in dev was taken back from 1 %: it was called back"
+    # What was called back once does not call back the next one.
+    desk.wait = None
+    desk.signed_anew()
+    assert desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")[0] == 0
+
+
+def test_rollback_of_an_old_canary_moves_no_request_of_another_deployment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = Weights()
+    monkeypatch.setattr("pytest_artisan.release.traffic.choosing.router_of", lambda environment: router)
+    assert desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")[0] == 0
+    there = router.shares = Weights({"blue": 70.0, "green": 30.0}).shares
+    with alone(desk.root, "dev", "blue/green v2", "lee", NOW):
+        status, out, _ = desk.typed(f"dev {FLAG} --rollback")
+        assert (status, desk.flag(), router.shares) == (0, (False, 0), there)
+    assert "the router stays as it is" in out
+    assert desk.typed(f"dev {FLAG} --rollback")[0] == 0
+    there = router.shares = Weights({"blue": 0.0, "green": 100.0}).shares
+    with alone(desk.root, "dev", "blue/green v3", "lee", NOW):
+        status, out, _ = desk.typed(f"dev {FLAG} --rollback")
+    assert (status, router.shares) == (0, there)
+    assert "was taken back from 100 %: --rollback" in out
+
+
+def test_a_policy_that_can_not_be_read_bars_no_way_back(desk: Desk) -> None:
+    assert desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")[0] == 0
+    (desk.root / "pyproject.toml").write_text("[tool.artisan.canary]\nlook = 'never'\n", "utf-8")
+    assert desk.typed(f"dev {FLAG} --rollback")[0] == 0
+    assert desk.flag() == (False, 0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SettingsError("a full disk")], ids=["Ctrl-C", "a full disk"])
+def test_whoever_ends_between_the_verdict_and_the_first_step_has_not_used_it_up(
+    desk: Desk, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")[0] == 0
+    desk.signed_anew()
+    saves = itertools.count()
+
+    def failing(path: Path, run: Run) -> None:
+        if next(saves):
+            raise error
+        save(path, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pytest_artisan.release.canary.beginning.save", failing)
+        assert desk.typed(f"dev {FLAG} 50 --verdict v.intoto.json")[0] in (2, 130)
+    assert (desk.flag(), len(desk.asked)) == ((False, 500), 2)
+    assert desk.typed(f"dev {FLAG} --status")[1] == f"canary {FLAG} in dev has no verdict\n"
+    assert desk.typed(f"dev {FLAG} 50")[0] == 0
+    assert (desk.flag(), len(desk.asked)) == ((False, 5_000), 2)
+    assert desk.typed(f"dev {FLAG} --rollback")[0] == 0
+    assert desk.flag() == (False, 0)
+
+
+def test_what_can_not_be_kept_uses_no_verdict_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise SettingsError("a full disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pytest_artisan.release.canary.beginning.save", full)
+        assert desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")[0] == 2
+    assert record.read(desk.root) == ()
+    assert desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")[0] == 0
+
+
+def test_a_share_that_the_router_can_not_give_is_told_before_anything_moves(desk: Desk) -> None:
+    traffic = '\n[tool.artisan.environments.dev.traffic]\nrouter = "haproxy"\nsocket = "s"\nbackend = "b"\n'
+    (desk.root / "pyproject.toml").write_text(_POLICY + traffic, "utf-8")
+    status, _, err = desk.typed(f"dev {FLAG} 0.25 --verdict v.intoto.json")
+    assert (status, desk.asked, desk.on) == (2, [], [])
+    assert "a share of 0.25 % of the requests can not be had" in err
 
 
 def test_the_second_of_two_deployments_is_told_who_holds_the_first(desk: Desk) -> None:
@@ -252,6 +355,17 @@ def test_a_state_that_can_not_be_read_is_no_beginning(desk: Desk, text: str, tol
     assert (desk.asked, desk.flag()) == ([], (False, 0))
 
 
+@pytest.mark.parametrize("line", ["ppo_algorithm --rollback", "ppo_algorithm 5 --verdict v", f"{FLAG} 50 --verdict v"])
+def test_the_state_of_another_flag_is_none(desk: Desk, line: str) -> None:
+    desk.typed(f"dev {FLAG} 5 --verdict v.intoto.json")
+    folder = desk.root / ".artisan" / "deploy-dev"
+    (folder / f"canary-{FLAG}.json").rename(folder / "canary-ppo_algorithm.json")
+    status, _, err = desk.typed(f"dev {line}")
+    assert status == 2
+    assert f"canary-ppo_algorithm.json: it is the canary of {FLAG} in dev; artisan flags sets a flag by hand" in err
+    assert desk.flag("ppo_algorithm") == (True, 0)
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [
@@ -260,6 +374,8 @@ def test_a_state_that_can_not_be_read_is_no_beginning(desk: Desk, text: str, tol
         ("stages = [{ percent = 5 }, { percent = 5 }]", "stages: 5 does not come after 5"),
         ("stages = [{ percent = 0.001 }]", "stages percent: 0.001 is finer than 0.01"),
         ('stages = [{ percent = 5, soak = "soon" }]', "stages soak: 'soon' is no duration"),
+        (f'stages = [{{ percent = 5, soak = "{"9" * 400}h" }}]', "allowed are 1 to 999,999 looks"),
+        (f'look = "0.{"0" * 320}1ms"', "too small to reckon with"),
         ("limits = { errors_pct = 0.5 }", "limits healthy_errors_pct: 1 is more than errors_pct, 0.5"),
         ("extensions = -1", "extensions: expected int >= 0"),
         ("lok = 1", "the nearest is 'look'"),
@@ -288,6 +404,7 @@ def test_an_environment_without_prometheus_uses_no_verdict_up(desk: Desk, monkey
 _TYPED = """\
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 
 sys.path[:0] = [{tests!r}]
 from canary_house import UNDECIDED, WRONG, Clock, Users
@@ -333,7 +450,9 @@ def test_sigterm_is_as_ctrl_c_and_leaves_no_lock(desk: Desk) -> None:
 
 def test_a_canary_that_nobody_reads_is_watched_all_the_same(desk: Desk) -> None:
     # It waits for a word of the test, which comes when its reader is gone.
-    process = started("WRONG", "deploy_canary.time.sleep = lambda s: (sys.stdin.readline(), clock.wait(s))")
+    process = started(
+        "WRONG", "deploy_canary.time = SimpleNamespace(sleep=lambda s: (sys.stdin.readline(), clock.wait(s)))"
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -345,10 +464,17 @@ def test_a_canary_that_nobody_reads_is_watched_all_the_same(desk: Desk) -> None:
     assert desk.flag() == (False, 0)
 
 
+def test_the_page_shows_the_defaults() -> None:
+    [_, text, *_] = _PAGE.read_text("utf-8").split("```toml\n")
+    shown = tomllib.loads(text.split("```")[0])["tool"]["artisan"]["canary"]
+    assert canary_of({"canary": shown}, "the page") == Canary()
+    assert set(shown["limits"]) == set(Limits.__struct_fields__)
+
+
 def test_the_page_shows_what_is_said(desk: Desk) -> None:
     failing = structs.replace(WELL, errors=WELL.requests // 2)
     desk.blocks = [WELL, WELL, failing]
     table = _POLICY.replace("percent = 100", "percent = 5")
     (desk.root / "pyproject.toml").write_text(table, "utf-8")
     _, out, _ = desk.typed(f"dev {FLAG} --auto --verdict v.intoto.json")
-    assert f"```text\n{out}```" in (Path(__file__).parent.parent / "docs" / "canary.md").read_text("utf-8")
+    assert f"```text\n{out}```" in _PAGE.read_text("utf-8")

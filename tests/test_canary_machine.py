@@ -15,11 +15,11 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import pytest
-from canary_house import FLAG, NOW, UNDECIDED, WELL, WRONG, Clock, Place, Seen, Weights
+from canary_house import FLAG, NOW, UNDECIDED, WELL, WRONG, Clock, Keep, Place, Seen, Weights, in_memory
 from haproxy_house import haproxy, installed
 from msgspec import structs
 
-from pytest_artisan.release.attestation.attested import Attested
+from pytest_artisan.release import record
 from pytest_artisan.release.canary.drills import drills
 from pytest_artisan.release.canary.machine import (
     Admitted,
@@ -39,6 +39,7 @@ from pytest_artisan.release.canary.machine import (
     after,
     due,
 )
+from pytest_artisan.release.canary.reach import Before, Reach
 from pytest_artisan.release.canary.runs import Run
 from pytest_artisan.release.canary.settings import Canary, Stage
 from pytest_artisan.release.deployments import load
@@ -48,6 +49,8 @@ from pytest_artisan.release.traffic.haproxy import HAProxy
 from pytest_artisan.settings import SettingsError
 
 _BAD, _HOLD, _HEALTHY, _BLIND = _LOOKS = [Looked(ruling, ("told",)) for ruling in (*Ruling, None)]
+# The last one that a task may have to end with.
+_LAST: dict[type, Event] = {Give: Moved(), TakeBack: Returned(), Look: _BLIND}
 _ANY_TIME: list[Event] = [Admitted(), Expired(), Back("by hand")]
 
 
@@ -101,8 +104,9 @@ def check(plan: Plan, before: World, event: Event | None, world: World) -> None:
     """What no canary may do."""
     state, was = world.state, before.state
     assert world.share == 0 or world.licensed, "traffic without a verdict"
-    if was.phase in (Phase.ASKED, Phase.BACK):
-        assert state == was or isinstance(event, Admitted), "a rolled-back canary went on without a new verdict"
+    if was.phase in (Phase.ASKED, Phase.BACK) and state != was:
+        back = was.phase is Phase.ASKED and state.phase is Phase.RETURNING
+        assert isinstance(event, Admitted) or back, "a rolled-back canary went on without a new verdict"
     if state.stage > was.stage or (state.phase is Phase.DONE and was.phase is not Phase.DONE):
         assert event is _HEALTHY, "promoted without proof of health"
         assert world.looks >= plan.stages[was.stage].looks, "promoted on time that nobody watched"
@@ -144,26 +148,29 @@ def test_no_state_of_any_plan_breaks_a_rule() -> None:
         phases = {world.state.phase for world in reached}
         assert phases == set(Phase)
         assert {world.state.stage for world in reached} == set(range(len(looks)))
+        # Whatever happens, looks that see nothing bring it to an end.
+        ending = set[State]()
         for world in reached:
-            # Whatever happens, looks that see nothing bring it to an end.
-            state = world.state
-            for _ in range(sum(looks) * 4 + 4):
-                match due(plan, state):
-                    case Give():
-                        state = after(plan, state, Moved())
-                    case TakeBack():
-                        state = after(plan, state, Returned())
-                    case Look():
-                        state = after(plan, state, _BLIND)
-            assert due(plan, state) is None
+            state, way = world.state, list[State]()
+            while state not in ending and (task := due(plan, state)):
+                way.append(state)
+                assert len(way) <= sum(looks) * 4 + 4
+                state = after(plan, state, _LAST[type(task)])
+            ending.update(way)
     assert total > 100_000, total
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.delenv("ARTISAN_ENV", raising=False)
-    (tmp_path / "pyproject.toml").write_text("[tool.artisan]\n", "utf-8")
-    return Place(tmp_path)
+    monkeypatch.setattr("pytest_artisan.release.record.who", lambda root: "kim")
+    with in_memory() as root:
+        yield project(root)
+
+
+def project(root: Path) -> Place:
+    (root / "pyproject.toml").write_text("[tool.artisan]\n", "utf-8")
+    return Place(root)
 
 
 def test_the_change_reaches_stage_after_stage_once_each_was_watched(place: Place) -> None:
@@ -195,6 +202,8 @@ _BROKEN = Block(requests=400, timed=400, slow=8, ratings=100, rating_sum=450, sc
         (["Prometheus is away"], [1, 0], "2 looks saw nothing; the last one: Prometheus is away"),
         ([Block()], [1, 0], "2 looks saw nothing; the last one: no request"),
         ([WELL, "away", WELL], [1, 5, 100], ""),
+        # As where two looks come between two scrapes.
+        ([Block(), WELL] * 9, [1, 5, 100], ""),
         # Never proven: the soak, and one extension of it.
         ([UNDECIDED], [1, 0], "not shown to be healthy: errors: 80 clean requests, 178 are needed"),
         # Proven only in the extension.
@@ -279,6 +288,14 @@ def test_what_somebody_else_sets_meanwhile_stays(place: Place) -> None:
     assert any(f"{FLAG} stays on for 100 %, as somebody else has set it" in line for line in place.lines)
 
 
+def test_no_share_is_given_over_what_somebody_else_has_just_set(place: Place) -> None:
+    runner = place.runner()
+    place.manager.enable_flag(FLAG, why="for all, at once", who="somebody")
+    run = runner.finish()
+    assert (run.state.phase, place.moves) == (Phase.BACK, [100])
+    assert run.state.why.startswith(f"somebody else has set {FLAG}: on for 100 %")
+
+
 def test_a_flag_that_is_on_is_moved_to_off_share_by_share(place: Place) -> None:
     place.flag = "ppo_algorithm"
     place.blocks = [WELL] * 5 + [WRONG]
@@ -346,7 +363,21 @@ def test_a_router_that_can_not_be_asked_stops_a_canary_and_is_asked_until_it_ans
 
 _SHORT = Canary(stages=(Stage(percent=5, soak="15s"), Stage(percent=100, soak="15s")))
 # Where a process may be killed: before and after each of these.
-_POINTS = ["beginning.save", "running.save", "reach.Reach.give", "reach.Reach._set", "reach.Reach.take_back"]
+_POINTS = ["record.note", "canary.beginning.save", "canary.running.save"] + [
+    f"canary.reach.Reach.{step}" for step in ("give", "_set", "take_back")
+]
+
+
+def admitted_once(place: Place) -> Callable[[Keep], None]:
+    """As it is with a real verdict, which counts while it is not on the record."""
+
+    def admit(keep: Keep) -> None:
+        assert record.read(place.root) == (), "it was used before"
+        place.admit(keep)
+        entry = record.Entry(at=NOW, who="kim", action="deploy", subject="x", why="y", verdict="d" * 64)
+        record.note(place.root, entry)
+
+    return admit
 
 
 def killed(place: Place, at: int, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -367,54 +398,56 @@ def killed(place: Place, at: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     if child == 0:
         try:
             for name in _POINTS:
-                path = f"pytest_artisan.release.canary.{name}"
+                path = f"pytest_artisan.release.{name}"
                 monkeypatch.setattr(path, fatal(resolve_name(path.replace(".reach.Reach", ".reach:Reach"))))
-            place.deploy()
+            place.runner(admitted_once(place)).finish()
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("blocks", [[WELL], [WELL, WRONG]], ids=["well", "wrong later"])
+# Up to the look that is bad both pass the same points.
+@pytest.mark.parametrize(("blocks", "first"), [([WELL, WRONG], 0), ([WELL], 20)], ids=["wrong later", "well"])
 def test_a_process_killed_at_any_point_is_taken_over_and_ends_the_same(
-    place: Place, blocks: list[Seen], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    place: Place, blocks: list[Seen], first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.table, place.blocks = _SHORT, blocks
     whole = place.deploy()
     moves, ends = place.moves, set()
-    for at in itertools.count():
-        folder = tmp_path / str(at)
+    for point in itertools.count(first):
+        folder = place.root / str(point)
         folder.mkdir()
-        (folder / "pyproject.toml").write_text("[tool.artisan]\n", "utf-8")
-        again = replace(place, root=folder, clock=Clock())
+        again = replace(project(folder), blocks=blocks, table=_SHORT)
         with monkeypatch.context() as patch:
-            if not killed(again, at, patch):
+            if not killed(again, point, patch):
                 break
         left = load(again.asked.path, Run)
         again.clock.waits = len([moment for moment in left.timeline if moment.what == "looked"]) if left else 0
-        if left is None:
-            run = again.deploy()
+        if left is None or left.state.phase is Phase.ASKED:
+            run = again.runner(admitted_once(again)).finish()
         elif due(left.plan, left.state):
             # A verdict is asked for but once.
             run = again.runner(admit=unasked).finish()
         else:
             run = left
         ends.add((run.state.phase, run.state.stage, tuple(again.moves)))
-    assert at >= 18
+    assert point >= 22
     assert ends == {(whole.state.phase, whole.state.stage, tuple(moves))}
 
 
-def unasked() -> Attested:
+def unasked(keep: Keep) -> None:
     raise AssertionError("a canary that goes on asks for no verdict")
 
 
-def test_the_state_that_is_on_disk_is_the_state(place: Place) -> None:
+def test_the_state_that_is_on_disk_is_the_state(tmp_path: Path) -> None:
+    place = project(tmp_path)
     run = place.deploy()
     assert load(place.asked.path, Run) == run
 
 
 @pytest.mark.parametrize("first", [1, 4], ids=["in the first stage", "in the second one"])
-def test_what_can_not_be_written_is_taken_back(place: Place, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_not_be_written_is_taken_back(tmp_path: Path, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = project(tmp_path)
     runner, full, sync = place.runner(), itertools.count(), os.fsync
 
     def fsync(handle: int) -> None:
@@ -451,8 +484,9 @@ def test_a_timeline_has_an_end_and_its_sums_stay(place: Place) -> None:
     ("set_to", "percent", "told"),
     [
         (Setting(True, 10_000), 5, "everybody has been moved already"),
-        (Setting(False, 2_500), 5, "5 %: 25 % have the change already; --rollback takes it from them"),
+        (Setting(False, 2_500), 5, "5 %: 25 % have the change already, and no stage takes it from them"),
         (Setting(False, 0), 0.001, "percent: 0.001 is finer than 0.01"),
+        (Setting(False, 0), 0.1 + 0.2, "percent: 0.30000000000000004 is finer than 0.01"),
     ],
 )
 def test_a_canary_takes_a_change_from_nobody(place: Place, set_to: Setting, percent: float, told: str) -> None:
@@ -487,7 +521,16 @@ def test_one_canary_at_a_time_is_under_way(place: Place) -> None:
         replace(place, percent=5).runner(admit=unasked)
 
 
-def test_a_drill_gets_a_no_to_every_violation() -> None:
+def test_the_weights_that_somebody_else_has_given_since_are_not_taken_back() -> None:
+    router, here = Weights({"blue": 0.0, "green": 100.0}), Before(False, 0, "green", 0.0)
+    reach = Reach(Path.cwd(), "dev", FLAG, router, Clock())
+    assert reach.still_ours(here, 100) == here
+    router.shares = {"blue": 100.0, "green": 0.0}
+    assert reach.still_ours(here, 100) == structs.replace(here, slot=None)
+
+
+def test_a_drill_gets_a_no_to_every_violation(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(place.root))
     answers = list(drills())
     assert len(answers) >= 8
     assert [violation for violation, _, said_no in answers if not said_no] == []

@@ -118,6 +118,34 @@ RULINGS: list[tuple[str, Limits, list[Block], Ruling, list[str]]] = [
         ["errors 1.57 % in all, over 2 % of late, n=10160; shown at 1 %"],
     ),
     (
+        "an outage as the stage ends",
+        UNRATED,
+        [clean(1000), Block(requests=4, errors=4, timed=4, slow=4)],
+        Ruling.HOLD,
+        [
+            "errors 0.398 % in all, but 2.25 % of late, not under 1 %, n=1004",
+            f"{SLOWER} 0.398 % in all, but 5.71 % of late, not under 5 %, n=1004",
+        ],
+    ),
+    (
+        "bad ratings as the stage ends",
+        Limits(),
+        [clean(1000), Block(ratings=3, rating_sum=3)],
+        Ruling.HOLD,
+        ["mean rating 3.91, but 2.50 of late, not 3, n=103"],
+    ),
+    (
+        "an outage that is over",
+        UNRATED,
+        [clean(1000), Block(requests=4, errors=4), *[clean(89)] * 4],
+        Ruling.HEALTHY,
+        [
+            "errors 0.294 % < 1 %, shown under 2 % at 95 %, n=1360",
+            f"{SLOWER} 0 % < 5 %, shown under 10 % at 95 %, n=1356",
+            "mean rating 4.00 >= 3, n=132",
+        ],
+    ),
+    (
         "ratings that fall after a long time",
         Limits(),
         [clean(100)] * 20 + [Block(ratings=20, rating_sum=20)] * 9,

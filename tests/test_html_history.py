@@ -40,7 +40,7 @@ quick = settings(max_examples=40, derandomize=True, deadline=None)
 def runs_of(path: Path) -> list[Run]:
     held = re.search(r"artisan-runs\" content='([^']*)'", path.read_text(encoding="utf-8"))
     assert held
-    return msgspec.json.decode(held[1], type=list[Run])
+    return msgspec.json.decode(held[1], type=tuple[str, list[Run]])[1]
 
 
 def test_a_page_holds_the_runs_before_it_and_draws_their_trend(tmp_path: Path) -> None:
@@ -64,10 +64,10 @@ def test_a_page_holds_the_runs_before_it_and_draws_their_trend(tmp_path: Path) -
 @given(wild_sessions())
 def test_any_run_is_remembered_as_it_was(session: tuple[Requirements, Plan, Evidence]) -> None:
     run = run_of(decide(*session), NOW)
-    text = embedded([run])
+    text = embedded("house", [run])
 
     assert not set(text) & set("<>&'")
-    assert msgspec.json.decode(text, type=tuple[Run, ...]) == (run,)
+    assert msgspec.json.decode(text, type=tuple[str, tuple[Run, ...]]) == ("house", (run,))
 
 
 def planted(text: str) -> Callable[[Path], object]:
@@ -99,6 +99,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 
 
 def test_a_sound_run_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".artisan").mkdir()
     planted("[" + a_run('["unit","GO",1]') + "]")(aside(tmp_path / "report.html"))
 
     [run], remark = earlier([tmp_path / "report.html"])
@@ -109,6 +110,7 @@ def test_a_sound_run_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("plant", BROKEN.values(), ids=BROKEN)
 def test_what_is_no_page_of_ours_begins_the_history_anew(plant: Callable[[Path], object], tmp_path: Path) -> None:
     page_path = tmp_path / "report.html"
+    aside(page_path).parent.mkdir()
     plant(aside(page_path))
 
     runs, remark = earlier([page_path])
@@ -166,7 +168,11 @@ def test_canaries_that_are_news_stand_on_the_page(tmp_path: Path) -> None:
     place = Place(tmp_path, (WELL, WELL, WELL, WRONG))
     run = place.deploy()
     verdict = verdict_of(ItemResult("t", Outcome.PASSED))
-    (tmp_path / ".artisan/deploy-dev/canary-broken.json").write_text("{", encoding="utf-8")
+    folder = tmp_path / ".artisan/deploy-dev"
+    (folder / "canary-broken.json").write_text("{", encoding="utf-8")
+    [path] = (path for path in folder.glob("canary-*.json") if path.stem != "canary-broken")
+    nowhere = re.sub(r"(\d\d:\d\d:\d\d[.\d]*)Z", r"\1", path.read_text(encoding="utf-8"))
+    (folder / "canary-nowhere.json").write_text(nowhere, encoding="utf-8")
 
     def told(at: datetime, **changes: Any) -> str:
         return Parsed(page_of(tmp_path, [], at)(replace(verdict, **changes))).text
@@ -175,7 +181,8 @@ def test_canaries_that_are_news_stand_on_the_page(tmp_path: Path) -> None:
     assert run.line in text
     assert "was taken back from 5 %" in text
     assert "looked: roll back" in text
-    assert "canary-broken.json: no state of a deployment" in text
+    for name in ("broken", "nowhere"):
+        assert f"canary-{name}.json: no state of a deployment" in text
     assert run.line not in told(place.clock() + timedelta(days=8))
     assert run.line not in told(place.clock(), environment="prod")
 

@@ -7,10 +7,11 @@ import math
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import msgspec
@@ -30,7 +31,7 @@ from pytest_artisan.gates.kpi import GATE
 from pytest_artisan.gates.tables import Kpi, Queries, Questions
 from pytest_artisan.policy import load_policy
 from pytest_artisan.release.environments import NAMES, Environment, EnvironmentTable
-from pytest_artisan.release.prometheus import Sample
+from pytest_artisan.release.prometheus import Prometheus, Sample
 from pytest_artisan.service.launcher import launched
 from pytest_artisan.settings import SettingsError, convert
 from pytest_artisan.verdict.decide import Purpose
@@ -59,43 +60,68 @@ def service() -> Iterator[str]:
         yield service.url
 
 
-def use(url: str, numbers: Iterable[int]) -> None:
-    """Each number makes another wish."""
+def use(url: str, wish: str) -> None:
+    """Once in every way."""
     with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
-        for number in numbers:
-            made = [client.post("/dna/create", json={"wish": f"woody {number}", "mode": m}).json() for m in MODES]
+        made = [client.post("/dna/create", json={"wish": wish, "mode": mode}).json() for mode in MODES]
         offered = client.post("/evolve/options", json={"dna": made[0]["id"], "algorithm": "PPO"}).json()
         said = {"experiment": offered["experiment"], "chosen": offered["options"][0]["id"], "rating": 4}
         assert client.post("/evolve/feedback", json={**said, "algorithm": "PPO"}).status_code == 200
 
 
+def own_traffic() -> Callable[[str, int], None]:
+    """What a project may name as its `subject`."""
+
+    def send(url: str, requests: int) -> None:
+        for _ in range(requests):
+            use(url, "fresh")
+
+    return send
+
+
+# What the few requests of a test can show, over all that there is.
+REAL = Kpi(window="1min", samples=2, step="500ms", min_requests=2, episode_return=-100, kl=1, stale_s=5)
+
+
 @pytest.fixture(scope="module")
-def house(service: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    # A series that is new has gained nothing yet.
-    use(service, [0])
-    with prometheus(tmp_path_factory.mktemp("prometheus"), {service: {}}) as house:
+def used(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[House, CheckEvidence]]:
+    """A Prometheus that has seen the traffic of dev, and what dev itself says to that."""
+    with prometheus(tmp_path_factory.mktemp("prometheus"), {}) as house:
+        service: str = request.getfixturevalue("service")
+        # A series that is new has gained nothing yet.
+        use(service, "woody")
+        house.scrape({service: {}})
         house.until_scraped(1)
-        use(service, [1, 2, 3])
-        house.until("min(min_over_time(artisan_user_rating_count[2s])) == 2", bool)
-        yield house
+        table = msgspec.structs.replace(REAL, subject="test_kpi_gate:own_traffic")
+        evidence = of_kpis(in_environment("dev", base_url=service), table)
+        house.until("min(min_over_time(artisan_rl_updates_total[2s])) == 3", bool)
+        yield house, evidence
 
 
 DIVERGED = b"""\
-artisan_user_rating_count 7
+artisan_rl_updates_total 7
 artisan_rl_kl{algorithm="PPO"} 0.01
 artisan_rl_kl{algorithm="REINFORCE"} NaN
 """
-# What the few requests of a test can show, over all that there is.
-REAL = Kpi(window="20s", samples=2, step="500ms", min_requests=2, episode_return=-100, stale_s=5)
 
 
-def test_a_service_in_use_is_go_until_nobody_scrapes_it(house: House, service: str) -> None:
+def test_a_service_in_use_is_go_until_nobody_scrapes_it(used: tuple[House, CheckEvidence]) -> None:
+    house, in_dev = used
+    assert states(in_dev) == dict.fromkeys(states(in_dev), State.GO), in_dev
+    counted = {one.name: one.n for one in in_dev.measurements}
+    assert counted["episode return"] == 2
+    assert counted["llm creative p95"] == 2
+
     evidence = of_kpis(in_environment("prod", prometheus_url=house.url), REAL)
     assert states(evidence) == dict.fromkeys(states(evidence), State.GO), evidence
     assert len(evidence.measurements) == 9
-    api = next(one for one in evidence.measurements if one.name == "api p95")
-    assert api.n is not None
-    assert 2 <= api.n <= 40, "people's requests, and not the scrapes"
+    for one in evidence.measurements:
+        told, counts = counted[one.name], one.n
+        assert told is not None
+        assert counts is not None
+        assert told <= counts <= 2 * told + 2, f"{one.name}: the same, but for what increase() extrapolates"
     stricter = of_kpis(
         in_environment("stg", prometheus_url=house.url), msgspec.structs.replace(REAL, min_requests=1000)
     )
@@ -112,7 +138,8 @@ def test_a_service_in_use_is_go_until_nobody_scrapes_it(house: House, service: s
     assert kl.no_data.endswith("the value is nan"), "although max() does not"
 
 
-def test_every_default_query_names_what_the_service_exposes(service: str, house: House) -> None:
+@pytest.mark.usefixtures("used")
+def test_every_default_query_names_what_the_service_exposes(service: str) -> None:
     series = [(name, dict(labels)) for name, labels in exposed(service)]
     for name, indicator in INDICATORS.items():
         asked = indicator.questions
@@ -126,13 +153,6 @@ def test_every_default_query_names_what_the_service_exposes(service: str, house:
     table = Kpi()
     for limit in (table.llm_fast_p95_s, table.llm_balanced_p95_s, table.llm_creative_p95_s, table.api_p99_s):
         assert str(float(limit)) in bounds
-
-
-def test_without_a_prometheus_dev_judges_its_own_service(service: str) -> None:
-    project = in_environment("dev", base_url=service)
-    evidence = of_kpis(project, Kpi(subject=SUBJECT, min_requests=5))
-    assert states(evidence) == dict.fromkeys(states(evidence), State.GO), evidence
-    assert {one.name: one.n for one in evidence.measurements}["episode return"] == 36
 
 
 @pytest.mark.parametrize(
@@ -171,7 +191,8 @@ def test_a_service_that_does_not_do_what_the_traffic_needs_is_no_evidence() -> N
 TABLE = Kpi()
 HEALTHY: Mapping[str, float] = {"errors": 0, "schema_failures": 0, "episode_return": 12, "kl": 0.01}
 BOUNDS = {"0.1": 990.0, "2.5": 999.0, "3.2": 999.0, "4.5": 999.0, "5.0": 999.0, "20.0": 1000.0, "+Inf": 1000.0}
-Series = Sequence[tuple[Mapping[str, str], float | str]]
+# A value, or one for each window.
+Series = Sequence[tuple[Mapping[str, str], float | str | list[float | str]]]
 
 
 def healthy(query: str) -> tuple[str, Series]:
@@ -200,14 +221,26 @@ def changed(change: Change, at: Callable[[float], float | None] = lambda at: at)
         kind, series = healthy(asked["query"])
         told = change(kind, series)
         if api == "query":
-            return 200, vector(*told, at=float(asked.get("time", NOW))), {}
+            return (
+                200,
+                vector(*((la, v) for la, v in told if not isinstance(v, list)), at=float(asked.get("time", NOW))),
+                {},
+            )
         start, end, step = (float(asked[name]) for name in ("start", "end", "step"))
         times = [start + step * number for number in range(round((end - start) / step) + 1)]
         kept = [time for time in map(at, times) if time is not None]
-        return 200, matrix(*((labels, [(time, value) for time in kept]) for labels, value in told if kept)), {}
+        points = ((la, list(zip(kept, v if isinstance(v, list) else [v] * len(kept), strict=True))) for la, v in told)
+        return 200, matrix(*(points if kept else ())), {}
 
-    with scripted(script) as url:
-        yield url
+    def answered(server: Prometheus, address: str) -> tuple[int, bytes]:
+        asked = urlsplit(address)
+        status, body, _ = script(asked.path.rpartition("/")[2], dict(parse_qsl(asked.query)))
+        return status, json.dumps(body).encode()
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Sockets are for the drill, the real server, and the reader's own tests.
+        patch.setattr(Prometheus, "_within", answered)
+        yield "http://prometheus:9090"
 
 
 def judged(url: str, table: Kpi = TABLE) -> tuple[Measurement, ...]:
@@ -216,7 +249,7 @@ def judged(url: str, table: Kpi = TABLE) -> tuple[Measurement, ...]:
 
 @pytest.fixture(autouse=True)
 def _the_time_is_that_of_the_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "house" not in request.fixturenames:
+    if "used" not in request.fixturenames:
         monkeypatch.setattr("pytest_artisan.gates.indicating.asking.time.time", lambda: NOW)
 
 
@@ -241,6 +274,7 @@ LIES: dict[str, tuple[Change, str]] = {
     "no traffic": (only("samples", every(0)), "the window has 0, and 1"),
     "no samples": (only("samples", lambda series: []), "no such series"),
     "unknown samples": (only("samples", every("NaN")), "the value is nan"),
+    "more samples than anybody counts": (only("samples", every(1e300)), "1e\\+300 was never counted"),
     "samples of two": (only("samples", twice), "2 series, and it has to be one"),
     "stale": (only("newest", every(NOW - 121)), "121 s old, and 120 are allowed"),
     "from the future": (only("newest", every(NOW + 31)), "-31 s old"),
@@ -313,22 +347,23 @@ def test_a_clock_that_is_off_makes_nothing_fresh(offset_s: float, monkeypatch: p
         judged(url)
 
 
-def test_one_bad_window_among_good_ones_is_no_go() -> None:
-    bad = iter([0, 1, 0])
-
-    def script(api: str, asked: Mapping[str, str]) -> tuple[int, Any, Mapping[str, str]]:
-        kind, series = healthy(asked["query"])
-        if api == "query":
-            return 200, vector(*series, at=float(asked.get("time", NOW))), {}
-        times = [NOW - 120, NOW - 60, NOW]
-        if "schema" in asked["query"] and kind == "value":
-            return 200, matrix(({}, [(time, next(bad)) for time in times])), {}
-        return 200, matrix(*((labels, [(time, value) for time in times]) for labels, value in series)), {}
-
-    with scripted(script) as url:
+@pytest.mark.parametrize(
+    ("windows", "state"),
+    [
+        ([0, 20, 0], State.NO_GO),
+        ([0, "NaN", 0], State.NO_EVIDENCE),
+        # What one window shows is not undone by what another can not show.
+        (["NaN", 20, 0], State.NO_GO),
+    ],
+)
+def test_one_bad_window_among_good_ones_is_what_counts(windows: list[float | str], state: State) -> None:
+    with changed(only("value", lambda series: [(la, v if v or la else windows) for la, v in series])) as url:
         found = {one.name: one for one in judged(url)}
-    assert [name for name, one in found.items() if list(judge(one))] == ["schema failures"]
-    assert found["schema failures"].value == 1
+    assert {name: state_of(CheckEvidence((one,))) for name, one in found.items() if list(judge(one))} == {
+        "errors": state,
+        "schema failures": state,
+    }
+    assert found["schema failures"].value == (20 if state is State.NO_GO else None)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +442,8 @@ def test_a_p95_is_over_its_limit_exactly_where_the_durations_themselves_are(
 EXPOSED: dict[str, dict[tuple[str, str], float]] = {
     "artisan_rl_kl": {("algorithm", "PPO"): 0.02, ("algorithm", "REINFORCE"): 0.01},
     "artisan_rl_episode_return": {("algorithm", "PPO"): 12.0, ("algorithm", "REINFORCE"): 11.0},
-    "artisan_user_rating_count": {("", ""): 3.0},
+    "artisan_rl_updates_total": {("", ""): 3.0},
+    "artisan_build_info": {("started", "now"): 1.0},
     "http_requests_total": {("status", "200"): 500.0},
 }
 
@@ -422,10 +458,10 @@ def window(after: Mapping[str, Mapping[tuple[str, str], float]]) -> Window:
 
 
 def shown(indicator: str, **after: Mapping[tuple[str, str], float]) -> Measurement:
-    seen = window({**EXPOSED, "artisan_user_rating_count": {("", ""): 4.0}, **after})
+    seen = {**EXPOSED, "artisan_rl_updates_total": {("", ""): 4.0}, **after}
     one = next(one for one in indicated(Kpi(min_requests=1)) if one.indicator == indicator)
     try:
-        return one.of([seen.answer(indicator)])
+        return one.of([window(seen).answer(indicator)])
     except NoEvidence as error:
         return one.without(str(error))
 
@@ -443,10 +479,11 @@ def test_an_exposition_shows_the_worst_algorithm_and_what_was_gained() -> None:
     [
         ("kl", {"artisan_rl_kl": {}}, "no such series"),
         ("kl", {"artisan_rl_kl": {("algorithm", "PPO"): math.nan, ("algorithm", "GA"): 0.01}}, "the value is nan"),
-        ("kl", {"artisan_user_rating_count": {("", ""): 3.0}}, "has 0, and 1"),
-        ("kl", {"artisan_user_rating_count": {("", ""): 1.0}}, "went down by 2"),
-        ("errors", {"http_requests_total": {("code", "200"): 900.0}}, "no such series"),
-        ("errors", {"http_requests_total": {("status", "5xx"): 900.0}}, "no such series"),
+        ("kl", {"artisan_rl_updates_total": {("", ""): 3.0}}, "has 0, and 1"),
+        ("kl", {"artisan_rl_updates_total": {("", ""): 1.0}}, "went down by 2"),
+        ("kl", {"artisan_build_info": {("started", "then"): 1.0}}, "so it is not of one process"),
+        ("errors", {"http_requests_total": {("status", "503"): 900.0}}, "so it is not of one process"),
+        ("errors", {"http_requests_total": {("status", "200"): 500.0, ("status", "5xx"): 9.0}}, "has 0, and 1"),
         ("schema_failures", {}, "no such series"),
         ("api", {}, "0 series are no histogram"),
     ],
@@ -457,6 +494,23 @@ def test_an_exposition_that_shows_nothing(
     found = shown(indicator, **after)
     assert found.value is None
     assert told in found.no_data
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (500, "", "500 Internal Server Error"),
+        (200, "<html>\nSign in\n</html>", "ValueError: "),
+        (200, 'a{b="c"} 1\na{b="c"} 2\n', "the same series comes twice"),
+        (200, f"a {'9' * 400}\n", "OverflowError: "),
+    ],
+)
+def test_what_is_no_exposition_is_told_in_one_line(status: int, text: str, told: str) -> None:
+    with scripted(lambda api, asked: (status, text.encode(), {})) as url, pytest.raises(NoEvidence) as caught:
+        exposed(url)
+    assert str(caught.value).startswith(f"{url}/metrics: ")
+    assert told in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 # --- the queries themselves, in Prometheus' own tests of rules
@@ -494,6 +548,10 @@ def test_the_queries_do_not_lie_in_the_ways_that_queries_do(tmp_path: Path) -> N
         lives({failures % "a": "_x8 1x12", failures % "b": "0x20"}, ask("schema_failures", ("{}", 1))),
         lives({failures % "a": "0x20", failures % "b": "0x20"}, ask("schema_failures", ("{}", 0))),
         lives({failures % "a": "7x20"}, ask("schema_failures", ("{}", 0))),
+        # What its process took with it when it ended, or began to count anew.
+        lives({failures % "a": "_x7 1 stale", failures % "b": "0x20"}, ask("schema_failures", ("{}", 1))),
+        lives({failures % "a": "_x7 2 0x12"}, ask("schema_failures", ("{}", 2))),
+        lives({failures % "a": "9x7 0x13"}, ask("schema_failures", ("{}", 0))),
         lives({answers: "0+60x20"}, ask("schema_failures"), ask("schema_failures", ("{}", 300), part="samples")),
         # 2. No traffic, and no target.
         lives({ok: "9x20"}, ask("errors", ("{}", 0), part="samples")),
@@ -526,13 +584,22 @@ def test_a_prometheus_of_the_environment_is_what_asks_for_the_gate(environment: 
     assert GATE.checks[0].applies(policy.project, policy.tables["kpi"]) == (environment == "stg")
 
 
+def test_who_requires_it_and_says_nothing_of_whom_to_ask_is_told_so(project: PytesterProject) -> None:
+    project.policy('required = ["unit", "kpi"]\nlocal_optional = []')
+    project.tests("def test_it(): pass")
+    run = project.run("--artisan-env=prod")
+    assert run.state("kpi") == "NO_EVIDENCE"
+    assert "this environment has no prometheus_url" in run.told
+    assert run.status == 1
+
+
 def test_a_session_asks_the_server_and_can_be_told_otherwise(project: PytesterProject) -> None:
-    with changed(lambda kind, series: series) as url, changed(only("samples", every(0))) as quiet:
-        for server, state in ((url, "GO"), (quiet, "NO_EVIDENCE")):
-            project.policy(f'[tool.artisan.environments.dev]\nprometheus_url = "{server}"')
+    for change, state in ((lambda kind, series: series, "GO"), (only("samples", every(0)), "NO_EVIDENCE")):
+        with changed(change) as url:
+            project.policy(f'[tool.artisan.environments.dev]\nprometheus_url = "{url}"')
             run = project.run("--artisan-purpose=merge", gates="--artisan-gates=kpi")
             assert run.state("kpi") == state, run.out
-    assert "sum(increase(artisan_user_rating_count[300s])), 120 s ago: the window has 0, and 1 are needed" in run.told
+    assert "sum(increase(artisan_rl_updates_total[300s])), 120 s ago: the window has 0, and 1 are needed" in run.told
 
 
 def test_the_drill_plants_every_kind() -> None:

@@ -18,14 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_house import House, prometheus, scripted, vector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from pytest_artisan.children import Child
 from pytest_artisan.gates.load_smoke import ITEM
+from pytest_artisan.loopback import served
 from pytest_artisan.release import baselines
 from pytest_artisan.release.environments import Environment, EnvironmentTable
 from pytest_artisan.release.flags import FeatureFlagManager
 from pytest_artisan.release.health import Block
-from pytest_artisan.release.observing import Counters, Yardstick, between
+from pytest_artisan.release.observing import Counters, Yardstick, between, later
 from pytest_artisan.release.observing.histograms import Buckets
 from pytest_artisan.release.observing.prometheus import FEWEST, PrometheusSource, flag_source, slot_source
 from pytest_artisan.release.observing.queries import Queries, SlotQueries
@@ -43,9 +48,11 @@ USERS = [f"user-{number}" for number in range(160)]
 SERVICE = [sys.executable, str(Path(__file__).parent / "service_by_stub.py"), "serve", "--port", "0", "--watch-stdin"]
 
 
-def by_flag(root: Path, url: str | None, *, on: bool = True, queries: Queries | None = None) -> PrometheusSource:
+def by_flag(
+    root: Path, url: str | None, *, flag: str = FLAG, on: bool = True, queries: Queries | None = None
+) -> PrometheusSource:
     environment = Environment("stg", EnvironmentTable(prometheus_url=url))
-    return flag_source(root, environment, FLAG, on=on, ratio=1.2, queries=queries or Queries())
+    return flag_source(root, environment, flag, on=on, ratio=1.2, queries=queries or Queries())
 
 
 def by_slot(root: Path, url: str | None, slot: Slot) -> PrometheusSource:
@@ -53,7 +60,35 @@ def by_slot(root: Path, url: str | None, slot: Slot) -> PrometheusSource:
     return slot_source(root, environment, slot, ratio=1.2, queries=SlotQueries())
 
 
-# A real server that scrapes the real service
+# A real server that scrapes the real service, and one that tells what a test has written
+
+
+class Double:
+    """What a process would tell of a flag in a rollout; `text` None is one that is down."""
+
+    flag = "advanced_rlhf"
+
+    def __init__(self) -> None:
+        self.text: str | None = ""
+        self.tells(5)
+
+    def tells(self, requests: int, *started: str) -> None:
+        info = [f'artisan_build_info{{started="{one}"}} 1' for one in started or ("10:00",)]
+        labels = f'{{flag="{self.flag}",on="true"}}'
+        counted = [f"artisan_cohort_{name}{labels} {requests}" for name in ("requests_total", "rating_count")]
+        none = [f"artisan_cohort_{name}{labels} 0" for name in ("errors_total", "schema_failures_total")]
+        buckets = [
+            f'artisan_cohort_duration_seconds_bucket{labels[:-1]},le="{le}"}} {requests}' for le in ("2", "+Inf")
+        ]
+        rated = [f"artisan_cohort_rating_sum{labels} {4 * requests}"]
+        self.text = "\n".join([*info, *counted, *none, *buckets, *rated, ""])
+
+    @property
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/metrics", self._answer)])
+
+    def _answer(self, _: Request) -> PlainTextResponse:
+        return PlainTextResponse(self.text, 500 if self.text is None else 200)
 
 
 @dataclass(frozen=True)
@@ -63,8 +98,9 @@ class Watched:
     root: Path
     url: str
     house: House
-    idle: datetime
+    idle: Mapping[bool | Slot, Counters]
     told: Mapping[bool, Mapping[str, float]]
+    double: Double
 
     def exposed(self, name: str, **labels: str) -> float:
         text = httpx2.get(f"{self.url}/metrics", trust_env=False).text
@@ -98,18 +134,21 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     known = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     command = [*SERVICE, "--workers", "2", "--database", f"sqlite:///{root / 'artisan.db'}"]
     child = Child("artisan", command, environment=known | {"ARTISAN_FLAGS": str(flags.store.path)}, cwd=root)
+    double = Double()
     try:
-        with prometheus(root, {}) as house:
+        with prometheus(root, {}) as house, served(double.app) as other:
             url = child.url(30)
-            house.scrape({url: {"slot": "blue"}})
+            house.scrape({url: {"slot": "blue"}, other: {}})
             house.until_scraped()
-            idle = datetime.now(UTC)
+            sources: dict[bool | Slot, PrometheusSource] = {"blue": by_slot(root, house.url, "blue")}
+            sources |= {on: by_flag(root, house.url, on=on) for on in (True, False)}
+            idle = {who: source.counters(YARDSTICK, datetime.now(UTC)) for who, source in sources.items()}
             flags.set_rollout_percentage(FLAG, 50, why="a trial", who="anna")
             # Both workers look once in a second.
-            house.until("min(count_over_time(artisan_cohort_requests_total[1m])) >= 3", bool)
+            house.until(f'min(count_over_time(artisan_cohort_requests_total{{flag="{FLAG}"}}[1m])) >= 3', bool)
             told = asked_by_all(url, flags)
             house.until(f'sum(http_requests_total{{route="/dna/create"}}) == {len(USERS) + 1}', bool)
-            yield Watched(root, url, house, idle, told)
+            yield Watched(root, url, house, idle, told, double)
     finally:
         child.stop()
 
@@ -117,9 +156,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 @pytest.mark.parametrize("on", [True, False])
 def test_what_is_counted_is_what_users_counted_themselves(watched: Watched, on: bool) -> None:
     source, told = by_flag(watched.root, watched.house.url, on=on), watched.told[on]
-    before = source.counters(YARDSTICK, watched.idle)
-    after = source.counters(YARDSTICK, datetime.now(UTC))
-    assert (before.requests, list(before.instances.values())) == (0, [0])
+    before, after = watched.idle[on], source.counters(YARDSTICK, datetime.now(UTC))
+    assert (before.requests, list(before.instances.values())) == (0, [0, 0])
     block = between(before, after)
     assert (block.requests, block.errors, block.ratings) == (told["requests"], told["errors"], told["ratings"])
     assert block.rating_sum == pytest.approx(told["rating_sum"])
@@ -144,8 +182,8 @@ def test_the_baseline_is_the_p95_of_those_without_the_change(watched: Watched) -
 
 def test_a_slot_is_seen_by_the_ordinary_metrics_without_probes(watched: Watched) -> None:
     source = by_slot(watched.root, watched.house.url, "blue")
-    assert source.counters(YARDSTICK, watched.idle).requests == 0
-    block = between(source.counters(YARDSTICK, watched.idle), source.counters(YARDSTICK, datetime.now(UTC)))
+    assert watched.idle["blue"].requests == 0
+    block = between(watched.idle["blue"], source.counters(YARDSTICK, datetime.now(UTC)))
     both = {name: sum(told[name] for told in watched.told.values()) for name in watched.told[True]}
     # Every rating took options and feedback, and one wish was nobody's.
     assert block.requests == block.timed == both["requests"] + 2 * both["ratings"] + 1
@@ -158,13 +196,36 @@ def test_a_slot_is_seen_by_the_ordinary_metrics_without_probes(watched: Watched)
 
 @pytest.mark.parametrize(
     ("slot", "later_s", "cause"),
-    [("green", 0, "0 series"), ("blue", -3600, "0 series"), ("blue", 120, "120 s ago|12. s ago")],
-    ids=["a slot where nothing runs", "before there was anything", "not scraped any more"],
+    [("green", 0, "0 series"), ("blue", -3600, r"clock.* \+3600 s apart"), ("blue", 120, r"clock.* -1[12]\d s apart")],
+    ids=["a slot where nothing runs", "a clock that is late", "a clock that is early"],
 )
 def test_what_is_not_there_is_no_zero(watched: Watched, slot: Slot, later_s: float, cause: str) -> None:
     at = datetime.now(UTC) + timedelta(seconds=later_s)
     with pytest.raises(NoEvidence, match=cause):
         by_slot(watched.root, watched.house.url, slot).counters(YARDSTICK, at)
+
+
+def test_a_process_that_begins_anew_is_down_or_is_read_twice_is_no_evidence(watched: Watched) -> None:
+    source = by_flag(watched.root, watched.house.url, flag=Double.flag)
+
+    def told(requests: int, *started: str) -> Counters:
+        watched.double.tells(requests, *started)
+        watched.house.until(f'artisan_cohort_requests_total{{flag="{Double.flag}"}} == {requests}', bool)
+        return source.counters(YARDSTICK, datetime.now(UTC))
+
+    first = told(5)
+    assert (first.requests, first.slow, first.rating_sum) == (5, 0, 20)
+    # More than before, and yet counted anew.
+    with pytest.raises(NoEvidence, match=r"started=10:00 is gone"):
+        between(first, told(20, "10:01"))
+    with pytest.raises(NoEvidence, match="duplicate series"):
+        told(30, "10:01", "10:02")
+    watched.double.text = None
+    watched.house.until("min(up) == 0", bool)
+    with pytest.raises(NoEvidence, match=r"unless on \(\).*0 series"):
+        source.counters(YARDSTICK, datetime.now(UTC))
+    # Another flag's users lack nothing.
+    assert by_flag(watched.root, watched.house.url).counters(YARDSTICK, datetime.now(UTC)).requests
 
 
 # A server that answers what a test has written
@@ -214,7 +275,7 @@ def test_a_sound_answer_is_counted(fake: tuple[PrometheusSource, Fake]) -> None:
     source, server = fake
     server.says(sound_answer())
     assert source.counters(YARDSTICK, NOW) == Counters(
-        at=NOW,
+        at=NOW - timedelta(seconds=5),
         requests=100,
         errors=2,
         timed=100,
@@ -241,6 +302,9 @@ FAULTS: dict[str, Answer] = {
     **{f"{name} absent": {name: []} for name in (*SINGLE, "requests", "durations")},
     **{f"requests {number}": {"requests": [({"instance": "a"}, number)]} for number in NUMBERS},
     "scraped long ago": {"scraped": [({}, AT - 61)]},
+    "scraped later": {"scraped": [({}, AT + 1)]},
+    "errors that no float can count": {"errors": [({}, 2.0**53)]},
+    "a bound that is no number": {"durations": [({"le": "NaN"}, 1), ({"le": "2.5"}, 1), ({"le": "+Inf"}, 1)]},
     "no +Inf": {"durations": [({"le": "1.25"}, 1), ({"le": "2.5"}, 1)]},
     "nothing but +Inf": {"durations": [({"le": "+Inf"}, 1)]},
     "a bound twice": {"durations": [({"le": "2.5"}, 1), ({"le": "2.50"}, 1), ({"le": "+Inf"}, 1)]},
@@ -394,6 +458,14 @@ def test_a_process_that_comes_or_goes_is_no_evidence(
 ) -> None:
     with pytest.raises(NoEvidence, match=cause):
         between(Counters(at=NOW, instances=before), Counters(at=NOW, requests=100, instances=after))
+
+
+def test_of_two_servers_that_are_asked_in_turn_the_one_that_is_behind_does_not_tell_the_same_twice() -> None:
+    ahead, behind = Counters(at=NOW, requests=9.0), Counters(at=NOW - timedelta(seconds=1), requests=9.0)
+    with pytest.raises(NoEvidence, match="was told before"):
+        between(ahead, behind)
+    assert later(ahead, behind) == later(behind, ahead) == ahead
+    assert between(ahead, ahead) == Block()
 
 
 def test_a_process_that_comes_with_nothing_counted_is_welcome() -> None:

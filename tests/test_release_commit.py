@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,38 @@ def test_git_is_asked_for_every_kind_of_difference(tmp_path: Path) -> None:
     assert set(found.changed) == {"edited", "gone", "mode", "assumed", "sparse", "old name", "new name"}
     assert found.untracked == ("below/n\n e w",)
     assert found.text == f"{head}+changed"
+
+
+def test_git_is_told_to_look_whatever_is_configured(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main", "--template=")
+    path = tmp_path / "app.py"
+    path.write_text("x = 1\n", encoding="utf-8")
+    os.utime(path, (1, 1))
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    for key, value in (("core.trustctime", "false"), ("core.checkStat", "minimal")):
+        git(tmp_path, "config", key, value)
+    other = tmp_path / "other"
+    other.write_text("x = 2\n", encoding="utf-8")
+    os.utime(other, (1, 1))
+    other.rename(path)
+    assert git(tmp_path, "status", "--porcelain") == ""
+    assert worktree(tmp_path).changed == ("app.py",)
+
+
+def test_a_submodule_hides_nothing(tmp_path: Path) -> None:
+    inside = tmp_path / "lib"
+    inside.mkdir()
+    (inside / "lib.py").touch()
+    for folder in (inside, tmp_path):
+        git(folder, "init", "-q", "-b", "main", "--template=")
+        git(folder, "add", ".")
+        git(folder, "commit", "-q", "-m", "first")
+    assert worktree(tmp_path).told == ""
+    git(inside, "update-index", "--assume-unchanged", "lib.py")
+    (inside / "lib.py").write_text("evil = 1", encoding="utf-8")
+    assert git(tmp_path, "status", "--porcelain") == ""
+    assert worktree(tmp_path).changed == ("lib/lib.py",)
+    shutil.rmtree(inside / ".git")
+    assert git(tmp_path, "status", "--porcelain") == ""
+    assert worktree(tmp_path).untracked == ("lib/",)

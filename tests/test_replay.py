@@ -47,11 +47,15 @@ class Recorded:
         house.sign(self.root, self.keys, verdict=self.verdict, told=(asked, PLAN, seen))
 
 
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Recorded(tmp_path_factory.mktemp("shop")).root
+
+
 @pytest.fixture
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorded:
-    found = Recorded(tmp_path)
-    monkeypatch.chdir(found.root)
-    return found
+def recorded(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(house.copy_of(shop, tmp_path / "shop"))
+    return tmp_path / "shop"
 
 
 def replay(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -61,7 +65,7 @@ def replay(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
     return status, said.out, said.err
 
 
-def test_the_same_evidence_is_the_same_verdict(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_evidence_is_the_same_verdict(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert replay(capsys) == (0, "verdict.json: the same\nverdict.intoto.json: the same\nGO\n", "")
 
 
@@ -85,9 +89,9 @@ TAMPERED = {
 
 @pytest.mark.parametrize(("old", "new", "parts"), TAMPERED.values(), ids=TAMPERED)
 def test_a_tampered_journal_differs_and_the_part_is_named(
-    recorded: Recorded, capsys: pytest.CaptureFixture[str], old: str, new: str, parts: str
+    recorded: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, parts: str
 ) -> None:
-    path = recorded.root / "j.jsonl"
+    path = recorded / "j.jsonl"
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
@@ -97,8 +101,8 @@ def test_a_tampered_journal_differs_and_the_part_is_named(
     assert err.count("\n") == 1
 
 
-def test_another_report_differs(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
-    path = recorded.root / "verdict.json"
+def test_another_report_differs(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = recorded / "verdict.json"
     document: Any = json.loads(path.read_bytes())
     for change, part in (
         (lambda verdict: verdict["counts"].update(passed=4), "counts"),
@@ -113,24 +117,24 @@ def test_another_report_differs(recorded: Recorded, capsys: pytest.CaptureFixtur
         )
 
 
-def test_a_statement_counts_only_with_its_signature(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
-    other = house.make_keys(recorded.root.parent, "other")
+def test_a_statement_counts_only_with_its_signature(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = house.make_keys(recorded.parent, "other")
     status, out, err = replay(capsys, "verdict.intoto.json", f"--key={other.public}")
     assert (status, out) == (11, "")
     assert "whose signature does not count" in err
-    (recorded.root / "verdict.intoto.json").write_text("{}", encoding="utf-8")
+    (recorded / "verdict.intoto.json").write_text("{}", encoding="utf-8")
     assert replay(capsys, "verdict.intoto.json")[0] == 10
 
 
 @pytest.mark.parametrize(("name", "text"), [("x.json", "x.json: No such file"), ("j.jsonl", "j.jsonl: no JSON report")])
 def test_what_is_no_report_is_one_line(
-    recorded: Recorded, capsys: pytest.CaptureFixture[str], name: str, text: str
+    recorded: Path, capsys: pytest.CaptureFixture[str], name: str, text: str
 ) -> None:
     status, out, err = replay(capsys, name)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert text in err
 
 
-def test_a_report_from_a_journal_alone_is_not_signed(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_from_a_journal_alone_is_not_signed(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "j.jsonl", "--output=other.intoto.json"]) == 2
     assert "--output=other.intoto.json: unknown suffix; known: .json, " in capsys.readouterr().err

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from osv_records import NOW, record
-from sbom_bills import GOOD, bill_of, clean, install, inventory_of, source_of
+from sbom_bills import GOOD, HASHES, bill_of, clean, install, inventory_of, source_of
 
 from pytest_artisan import tools
 from pytest_artisan.audit.audit import audit
-from pytest_artisan.audit.inventory import Inventory
+from pytest_artisan.audit.inventory import Inventory, Pin
 from pytest_artisan.audit.sbom.checkpoints import read_checkpoints
 from pytest_artisan.audit.sbom.checks import faults_of
 from pytest_artisan.audit.sbom.cleaning import cleaned
@@ -31,45 +31,39 @@ from pytest_artisan.verdict.evidence import NoEvidence
 
 # Equal everywhere, and without secrets
 
-SCRIPT = """
-    import sys
-    sys.path.insert(0, {tests!r})
-    from pathlib import Path
-    from osv_records import NOW, record
-    from osv_records import record
-    from pytest_artisan.audit.audit import audit
-    from pytest_artisan.audit.inventory import Inventory, Pin
-    from sbom_bills import HASHES, bill_of, source_of
 
-    names = [f"p{{n}}" for n in range(9)]
+def example() -> str:
+    """The bill of pins, of a vulnerability and of the checkpoints in the folder that this process is in."""
+    names = [f"p{n}" for n in range(9)]
     inventory = Inventory(
         tuple(Pin(name, "1.0", "r.txt", n, HASHES) for n, name in enumerate(names)),
         requires=dict.fromkeys(names, ("p1", "p2")),
     )
-    records = [record(f"PYSEC-{{n}}", name, "introduced 0", aliases=["CVE-1", f"CVE-{{n}}"]) for n, name in enumerate(names, 5)]
+    records = [
+        record(f"PYSEC-{n}", name, "introduced 0", aliases=["CVE-1", f"CVE-{n}"]) for n, name in enumerate(names, 5)
+    ]
     audited = audit(inventory, [source_of(Path.cwd(), *records)])
-    print(bill_of(Path.cwd(), inventory, audited, version="1.7", models=("m",)), end="")
-"""
+    return bill_of(Path.cwd(), inventory, audited, version="1.7", models=("m",))
 
 
-def test_equal_input_gives_equal_bytes_in_any_folder(tmp_path: Path) -> None:
-    texts = []
-    for seed, name in ((1, "here"), (2, "some where else")):
-        folder = tmp_path / name
-        (folder / "m").mkdir(parents=True)
+def test_equal_input_gives_equal_bytes_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "some where else"):
+        (tmp_path / name / "m").mkdir(parents=True)
         for model in ("a", "b", "c"):
-            (folder / "m" / f"{model}.safetensors").write_bytes(GOOD)
-        script = textwrap.dedent(SCRIPT).format(tests=str(Path(__file__).parent))
-        paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
-        environment = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": paths}
-        done = subprocess.run(
-            [sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, check=True
-        )
-        texts.append(done.stdout)
+            (tmp_path / name / "m" / f"{model}.safetensors").write_bytes(GOOD)
+    monkeypatch.chdir(tmp_path / "here")
+    here = example()
+    # Another process, in which sets and dicts are in another order than in this one.
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", "import test_sbom_faults; print(test_sbom_faults.example(), end='')"]
+    done = subprocess.run(
+        command, cwd=tmp_path / "some where else", env=environment, capture_output=True, text=True, check=True
+    )
 
-    assert texts[0] == texts[1]
-    assert len(json.loads(texts[0])["vulnerabilities"]) == 1
-    assert str(tmp_path).encode() not in texts[0]
+    assert done.stdout == here
+    assert len(json.loads(here)["vulnerabilities"]) == 1
+    assert str(tmp_path) not in here
 
 
 def test_the_serial_number_is_the_content_s(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # noqa: F401 - takes seconds, and pytester forgets what a session imported
 import pytest
 from osv_records import CRITICAL, GROUND, MEDIUM, record, written
 

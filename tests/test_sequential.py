@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, getcontext
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, islice, product
 
 import numpy as np
 import pytest
@@ -82,8 +82,15 @@ def some_state(history: list[tuple[int, float]], limit: float, whole: bool) -> E
     return excess
 
 
-@pytest.mark.parametrize("n", [1, 19, 20, 337, 6000])
-@pytest.mark.parametrize(("limit", "share"), [(0.02, 0.02), (0.02, 0.1), (0.05, 0.2), (0.5, 0.6), (0.001, 0.3)])
+@pytest.mark.parametrize(
+    ("limit", "share", "n"),
+    [
+        *product([0.02], [0.02, 0.1], [1, 19, 20, 337, 6000]),
+        *product([0.05], [0.2], [337]),
+        *product([0.5], [0.6], [20, 6000]),
+        *product([0.001], [0.3], [19, 337]),
+    ],
+)
 def test_the_worth_is_that_of_sixty_digits(limit: float, share: float, n: int) -> None:
     hits = (np.random.default_rng(n).random(n) < share).tolist()
     # What has become more than a float holds has been decided long before.
@@ -155,17 +162,22 @@ def test_so_many_clean_trials_show_a_limit(limit: float, needed: int) -> None:
     assert not shows_below(0, needed - 1, limit)
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 15, 20, 100, 10_000, 10**7])
+@pytest.mark.parametrize("n", [1, 2, 5, 15, 20, 39, 40, 100, 10_000, 10**7])
 @pytest.mark.parametrize("before", [0, 50, 1000])
-def test_no_block_by_itself_is_over_a_limit_and_a_few_are(n: int, before: int) -> None:
-    excess = Excess()
+def test_no_burst_within_a_block_is_over_a_limit_and_more_than_bursts_are(n: int, before: int) -> None:
+    clean = Excess()
     for _ in range(before):
-        excess = excess.after(n, 0, 0.02)
-    excess = excess.after(n, n, 0.02)
-    assert excess.strongest < 100
-    for _ in range(max(160 // n, 6)):
-        excess = excess.after(n, n, 0.02)
-    assert excess.strongest >= 100
+        clean = clean.after(n, 0, 0.02)
+    # By itself, and again and again where it is no more than half the limit, it is a burst.
+    assert clean.after(n, min(n, POOL), 0.02).strongest < 100
+    bursts = clean
+    for _ in range(50):
+        bursts = bursts.after(max(n, 2000), POOL, 0.02)
+    assert bursts.strongest < 100
+    broken = clean
+    for _ in range(1 if n >= 10_000 else 1 + max(160 // n, 6)):
+        broken = broken.after(n, n, 0.02)
+    assert broken.strongest >= 100
 
 
 @pytest.mark.parametrize("start", range(POOL))
@@ -203,15 +215,33 @@ def test_the_benchmark_bets_as_the_judge_does(make: Callable[[np.random.Generato
 
 
 def test_the_benchmarks_window_and_proof_are_those_of_a_list() -> None:
-    looks = [look for look, _ in zip(independent(0.015, np.random.default_rng(3), 20), range(900), strict=False)]
+    looks = list(islice(independent(0.012, np.random.default_rng(3), 20), 900))
     windows, proofs = crossings(iter(looks), 20, 0.02, 900), proven(iter(looks), 20, 900)
     for column in range(20):
         hits = [bool(look[column]) for look in looks]
         over = [n for n in range(1, 901) if sum(hits[max(n - 100, 0) : n]) > 2]
-        counts = list(enumerate(accumulate(hits), 1))
-        shown = [n for n, count in counts if shows_below(count, n, 0.02) and count < 0.01 * n]
+        counts = [0, *accumulate(hits)]
+        shown = [
+            n for n in range(1, 901) if shows_below(counts[n], n, 0.02) and counts[n] < 0.01 * n > n * late(hits[:n])
+        ]
         assert windows[column] == (over[0] if over else NEVER)
         assert proofs[column] == (shown[0] if shown else NEVER)
+
+
+def late(hits: list[bool], least: int = 178) -> float:
+    """By the definition: parts of so many; what the last one lacks is as those of the part before it."""
+    parts = [hits[start : start + least] for start in range(0, len(hits), least)]
+    before, newest = (parts[-2] if len(parts) > 1 else []), parts[-1]
+    return (sum(newest) + sum(before) * (1 - len(newest) / least)) / min(len(hits), least)
+
+
+@quick
+@given(before=histories, n=st.integers(1, 400), part=st.floats(0, 1), limit=limits)
+def test_what_came_last_is_never_thinned_by_more_than_shows_a_limit(
+    before: list[tuple[int, float]], n: int, part: float, limit: float
+) -> None:
+    hits, state = round(n * part), some_state(before, limit, whole=True).after(n, round(n * part), limit)
+    assert hits / (n + trials_to_show_below(limit)) <= state.share_of_late(limit) <= 1
 
 
 @pytest.mark.parametrize("share", [0.01, 0.02])
@@ -221,24 +251,31 @@ def test_the_benchmarks_bursts_have_the_mean_that_they_name(lengths: tuple[int, 
     assert np.mean([next(stream) for _ in range(1000)]) == pytest.approx(share, rel=0.05)
 
 
-INNOCENT = [
-    ("the limit", independent, (0.02,), 0.02, 0.012),
-    ("half the limit", independent, (0.01,), 0.02, 0.001),
-    ("bursts of 2", bursts, (0.01, (2, 2), 1.0), 0.02, 0.01),
-    ("bursts of 20", bursts, (0.01, (20, 20), 1.0), 0.02, 0.01),
-    ("bursts of 1 to 20", bursts, (0.01, (1, 20), 1.0), 0.02, 0.01),
-    ("p95 at the limit", slowed, (1.2,), 0.05, 0.015),
-]
+INNOCENT: dict[str, tuple[Callable[[np.random.Generator, int], Stream], float, float]] = {
+    "the limit": (partial(independent, 0.02), 0.02, 0.012),
+    "half the limit": (partial(independent, 0.01), 0.02, 0.001),
+    "bursts of 2": (partial(bursts, 0.01, (2, 2), 1.0), 0.02, 0.01),
+    "bursts of 20": (partial(bursts, 0.01, (20, 20), 1.0), 0.02, 0.01),
+    "bursts of 1 to 20": (partial(bursts, 0.01, (1, 20), 1.0), 0.02, 0.01),
+    "p95 at the limit": (partial(slowed, 1.2), 0.05, 0.015),
+}
 
 
-@pytest.mark.parametrize(
-    ("make", "arguments", "limit", "most"), [case[1:] for case in INNOCENT], ids=[c[0] for c in INNOCENT]
-)
-def test_what_keeps_its_limit_is_seldom_over_it(
-    make: Callable[..., Stream], arguments: tuple[float, ...], limit: float, most: float
-) -> None:
-    stream = make(*arguments, np.random.default_rng(20261127), 1500)
-    assert np.mean(breaches(stream, 1500, limit, 1200) < NEVER) <= most
+@pytest.fixture(scope="module")
+def sent_back() -> dict[str, float]:
+    """The share of canaries that were, of each of those that keep their limit; those of one limit are judged together."""
+    shares: dict[str, float] = {}
+    for limit in (0.02, 0.05):
+        rng, names = np.random.default_rng(20261127), [name for name, case in INNOCENT.items() if case[1] == limit]
+        streams = [INNOCENT[name][0](rng, 1500) for name in names]
+        found = breaches(map(np.concatenate, zip(*streams, strict=True)), 1500 * len(names), limit, 1200)
+        shares |= dict(zip(names, np.mean(found.reshape(-1, 1500) < NEVER, axis=1), strict=True))
+    return shares
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_what_keeps_its_limit_is_seldom_over_it(sent_back: dict[str, float], name: str) -> None:
+    assert sent_back[name] <= INNOCENT[name][2]
 
 
 GUILTY = [
@@ -251,11 +288,11 @@ GUILTY = [
 
 
 @pytest.mark.parametrize(("make", "share", "limit", "most"), [case[1:] for case in GUILTY], ids=[c[0] for c in GUILTY])
-def test_what_breaks_its_limit_is_soon_over_it(
+def test_half_of_what_breaks_its_limit_is_soon_over_it(
     make: Callable[..., Stream], share: float, limit: float, most: int
 ) -> None:
     stream = make(share, np.random.default_rng(20261127), 2000)
-    assert np.median(breaches(stream, 2000, limit, 2000)) <= most
+    assert np.mean(breaches(stream, 2000, limit, most) < NEVER) >= 0.5
 
 
 @pytest.mark.parametrize(("before", "most"), [(100, 80), (1000, 100), (10_000, 140)])

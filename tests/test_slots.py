@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
@@ -147,6 +149,30 @@ def test_a_service_inherits_nothing_secret(tmp_path: Path, monkeypatch: pytest.M
         assert time.monotonic() < deadline
     assert "PATH" in log.read_text()
     assert "PASSWORD" not in log.read_text()
+
+
+def test_a_service_whose_starter_was_killed_as_it_started_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: Any, **options: Any) -> None:
+        subprocess.Popen(*arguments, **options).returncode = 0
+        raise KeyboardInterrupt
+
+    host.start(tmp_path, "blue", "v1.0.0", ["true"])
+    monkeypatch.setattr(host, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": killed}))
+    with pytest.raises(KeyboardInterrupt):
+        host.start(tmp_path, "blue", "v2.0.0", ["sleep", "60"])
+    assert host.stop(tmp_path, "blue") == "blue: v2.0.0 has ended"
+
+
+def test_on_a_full_disk_nothing_starts_that_nobody_could_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(SettingsError, match=r"blue\.json: what runs could not be written down, so nothing was started"):
+        host.start(tmp_path, "blue", "v1.0.0", ["sleep", "60"])
+    assert host.stop(tmp_path, "blue") == "blue: nothing runs"
 
 
 HOST_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -37,13 +37,14 @@ def policies_of(root: Path) -> DigestOf:
     """What the policies of the project at `root` ask; that of a hotfix as main has it: no branch makes itself a smaller one."""
 
     def digest_of(environment: Name, policy: str) -> str:
-        from pytest_artisan.commands.hotfix import digest_at_main
-        from pytest_artisan.policy import load_policy
+        if not policy:
+            from pytest_artisan.policy import load_policy
+
+            return load_policy(root, None, environment).digest
+        from pytest_artisan.commands.hotfix import digest_at_main  # and with it all that makes a release
         from pytest_artisan.release.train.branch import main_of
 
-        if policy:
-            return digest_at_main(root, environment, main_of(root))
-        return load_policy(root, None, environment).digest
+        return digest_at_main(root, environment, main_of(root))
 
     return digest_of
 
@@ -63,7 +64,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.encode({"go": True, **msgspec.structs.asdict(found)}).decode())
     else:
-        named = found.version or found.commit[:12]
+        named = f"{found.version or found.commit[:12]}{' as a hotfix' if found.kind == 'hotfix' else ''}"
         until = f"{found.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         print(one_line(f"GO: {named} to {found.environment}, until {until}, sha256:{found.digest}"))
     return GO

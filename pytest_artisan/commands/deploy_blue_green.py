@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_artisan.commands import GO, INTERRUPTED, NO_GO, Commands
 from pytest_artisan.commands.attestation import add_keys, policies_of
+from pytest_artisan.commands.lasting import tell, terminated_like_interrupted
 from pytest_artisan.release.environments import NAMES, get_config
-from pytest_artisan.settings import SettingsError, artisan_table, one_line, project_root, read_toml
+from pytest_artisan.settings import SettingsError, artisan_table, project_root, read_toml
 
 if TYPE_CHECKING:
     from pytest_artisan.release.blue_green.deploying import Site
@@ -44,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     root = project_root(Path.cwd())
     site = _site(root, options)
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             if options.rollback:
                 state = roll_back(site, options.version)
             else:
@@ -55,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
     if state.phase in FINAL:
         slot, build = state.live
         runs = f"{build.version or 'what ran there before'} in {slot} gets all requests"
-        print(one_line(f"{state.phase}: {runs}; {'; '.join(state.reasons)}"))
+        tell(f"{state.phase}: {runs}; {'; '.join(state.reasons)}")
     return GO if (state.phase != Phase.DONE) is options.rollback else NO_GO
 
 
@@ -66,21 +63,10 @@ def _interrupted(root: Path, options: argparse.Namespace) -> int:
 
     last = load(path_of(root, options.environment), Deployment)
     typed = f"artisan deploy blue-green {options.environment} {options.version} --rollback"
-    print(f"\ninterrupted{f' at {last.phase}' if last else ''}; nothing was taken back")
-    print(one_line(f"  the same command goes on, {typed} goes back"))
+    tell("")
+    tell(f"interrupted{f' at {last.phase}' if last else ''}; nothing was taken back")
+    tell(f"  the same command goes on, {typed} goes back")
     return INTERRUPTED
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _site(root: Path, options: argparse.Namespace) -> Site:
@@ -108,5 +94,5 @@ def _site(root: Path, options: argparse.Namespace) -> Site:
         policies_of(root),
         options.clock,
         time.sleep,
-        lambda line: print(one_line(f"{options.clock():%H:%M:%S}  {line}"), flush=True),
+        lambda line: tell(f"{options.clock():%H:%M:%S}  {line}"),
     )

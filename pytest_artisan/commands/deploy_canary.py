@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_artisan.commands import GO, INTERRUPTED, NO_GO, Commands
 from pytest_artisan.commands.arguments import percent
 from pytest_artisan.commands.attestation import add_keys, policies_of
+from pytest_artisan.commands.lasting import tell, terminated_like_interrupted
 from pytest_artisan.release.environments import NAMES, Environment, get_config
-from pytest_artisan.settings import SettingsError, artisan_table, one_line, project_root, read_toml, unknown_key
+from pytest_artisan.settings import SettingsError, artisan_table, project_root, read_toml, unknown_key
 
 if TYPE_CHECKING:  # what is imported where it runs is imported with SQLite
     from pytest_artisan.release.attestation.attested import Attested
@@ -61,23 +57,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.status:
         return _status(asked)
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             return _roll_back(asked, options) if options.rollback else _deploy(asked, options)
     except KeyboardInterrupt:
-        _tell(f"interrupted: the same command goes on where it was; {asked.typed} --rollback takes the change back")
+        tell(f"interrupted: the same command goes on where it was; {asked.typed} --rollback takes the change back")
         return INTERRUPTED
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _deploy(asked: Asked, options: argparse.Namespace) -> int:
@@ -85,6 +69,7 @@ def _deploy(asked: Asked, options: argparse.Namespace) -> int:
     from pytest_artisan.release.canary.machine import Phase
     from pytest_artisan.release.deployments import alone
     from pytest_artisan.release.record import who
+    from pytest_artisan.release.traffic.choosing import check_shares
 
     environment = get_config(asked.environment, asked.root)
     table = _table(asked.root)
@@ -93,39 +78,69 @@ def _deploy(asked: Asked, options: argparse.Namespace) -> int:
         reach = _reach(asked, environment, options)
         run = going_on(asked)
         if run:
-            _tell(f"{run.line}; it goes on")
+            tell(f"{run.line}; it goes on")
         else:
+            stages = [stage.percent for stage in table.stages] if asked.percent is None else [asked.percent]
+            check_shares(environment, stages)
             run = begin(asked, table, reach, source, admit, options.clock())
-            _tell(run.timeline[0].line)
+            tell(run.timeline[0].line)
         run = _finished(asked, _runner(asked, run, reach, source, options))
     return GO if run.state.phase is Phase.DONE else NO_GO
 
 
 def _roll_back(asked: Asked, options: argparse.Namespace) -> int:
     from pytest_artisan.release.canary.machine import Back
+    from pytest_artisan.release.canary.settings import Canary
     from pytest_artisan.release.deployments import Busy, alone
     from pytest_artisan.release.record import who
 
     environment = get_config(asked.environment, asked.root)
-    reach, source = _reach(asked, environment, options), partial(_source, asked, environment, _table(asked.root))
+    # Nobody is asked for numbers on the way back, so a policy that can not be read does not bar it.
+    reach, source = _reach(asked, environment, options), partial(_source, asked, environment, Canary())
     try:
         with alone(asked.root, asked.environment, f"canary {asked.flag} --rollback", who(asked.root), options.clock()):
-            runner = _runner(asked, asked.kept(), reach, source, options)
+            runner = _runner(asked, _to_take_back(asked, reach), reach, source, options)
             runner.happened(Back("--rollback"))
             _finished(asked, runner)
     except Busy as busy:
-        # Who watches the canary sees at the next look that it is no longer as it was given, and ends it.
-        run = asked.kept()
-        _tell(reach.take_back(run.before, run.given) or f"{asked.flag} is {run.before.flag} of users, as before")
-        _tell(str(busy))
+        _recall(asked, reach)
+        tell(str(busy))
     return GO
+
+
+def _recall(asked: Asked, reach: Reach) -> None:
+    """Take it back at once; whoever watches the canary sees that at the next look, and ends it."""
+    from pytest_artisan.release.canary.machine import Phase
+    from pytest_artisan.release.canary.runs import call_back
+
+    if asked.kept().state.phase is Phase.BACK:
+        # Whatever is deployed now, it is no longer this one.
+        tell(asked.kept().line)
+        return
+    call_back(asked.path)
+    run = _to_take_back(asked, reach)
+    tell(reach.take_back(run.before, run.given) or f"{asked.flag} is {run.before.flag} of users, as before")
+
+
+def _to_take_back(asked: Asked, reach: Reach) -> Run:
+    from msgspec.structs import replace
+
+    from pytest_artisan.release.canary.machine import Phase
+
+    run = asked.kept()
+    if run.state.phase is not Phase.DONE:
+        return run
+    ours = reach.still_ours(run.before, run.percent)
+    if ours != run.before:
+        tell("the router stays as it is, as somebody else has set it since")
+    return replace(run, before=ours)
 
 
 def _status(asked: Asked) -> int:
     run = asked.kept()
     for moment in run.timeline:
-        _tell(moment.line)
-    _tell(run.line)
+        tell(moment.line)
+    tell(run.line)
     return GO
 
 
@@ -134,7 +149,7 @@ def _runner(
 ) -> Runner:
     from pytest_artisan.release.canary.running import Runner
 
-    return Runner(run, asked.path, reach, source, clock=options.clock, wait=time.sleep, tell=_tell)
+    return Runner(run, asked.path, reach, source, clock=options.clock, wait=time.sleep, tell=tell)
 
 
 def _finished(asked: Asked, runner: Runner) -> Run:
@@ -143,7 +158,7 @@ def _finished(asked: Asked, runner: Runner) -> Run:
 
     run = runner.finish()
     put_on_record(asked.root, run)
-    _tell(run.line)
+    tell(run.line)
     return run
 
 
@@ -169,13 +184,13 @@ def _source(asked: Asked, environment: Environment, table: Canary, before: Befor
     return flag_source(asked.root, environment, asked.flag, on=on, ratio=ratio, queries=table.queries)
 
 
-def _admit(asked: Asked, options: argparse.Namespace) -> Attested:
+def _admit(asked: Asked, options: argparse.Namespace, keep: Callable[[Attested], None]) -> None:
     from pytest_artisan.release.admission import admit
     from pytest_artisan.release.attestation.attested import Wanted
 
     if options.verdict is None:
         raise SettingsError("--verdict FILE is missing: a canary begins with a signed GO")
-    return admit(
+    admit(
         asked.root,
         Wanted(environment=asked.environment, stage=asked.percent),
         options.verdict,
@@ -184,12 +199,5 @@ def _admit(asked: Asked, options: argparse.Namespace) -> Attested:
         hotfix=options.hotfix,
         override=options.override,
         keys=options.key,
+        keep=keep,
     )
-
-
-def _tell(text: str) -> None:
-    try:
-        print(one_line(text), flush=True)
-    except BrokenPipeError:
-        # Who watched is gone, and who has the change is still to be watched.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_artisan.commands import GO, NO_GO, Commands
 from pytest_artisan.commands.attestation import add_keys
 from pytest_artisan.release import baselines
+from pytest_artisan.release.secrets import Masker
 from pytest_artisan.reports import terminal
 from pytest_artisan.reports.machine import Document
 from pytest_artisan.reports.publish import HTML, RENDERERS, SIGNED, Renderer, publish, set_aside, suffix_of
@@ -62,7 +63,7 @@ def _page(pages: list[Path], now: datetime) -> dict[str, Renderer]:
             set_aside(path)
         except OSError as error:
             raise SettingsError(f"--output={path}: {error.strerror}") from None
-    return {HTML: page_of(project_root(Path.cwd()), pages, now)}
+    return {HTML: page_of(project_root(Path.cwd()), pages, now, Masker())}
 
 
 def _replay(options: argparse.Namespace) -> int:

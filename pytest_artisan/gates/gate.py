@@ -88,7 +88,8 @@ class Gate:
     Its evidence are the tests that carry its marker and its built-in `checks`. `table` types its `[tool.artisan.<name>]`.
     `absent(project)` says why the gate does not apply to a project that configures nothing for it and has no test with
     its marker; None where it applies all the same. `inapplicable(project, table)` says why there is nothing to judge
-    here, whatever the policy asks, unless a test carries its marker; None where there is.
+    here, whatever the policy asks, unless a test carries its marker; None where there is. `otherwise` says what, besides
+    a test, is not there where nothing gives evidence.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Gate:
     checks: tuple[Check, ...] = ()
     absent: Callable[[Project], str | None] = lambda project: "no test carries its marker"
     inapplicable: Callable[[Project, Any], str | None] = lambda project, table: None
+    otherwise: str = "nothing else gives evidence"
 
     @property
     def marker_line(self) -> str:

@@ -49,4 +49,5 @@ GATE = Gate(
         ),
     ),
     absent=_absent,
+    otherwise="this environment has no prometheus_url (in dev, a subject in [tool.artisan.kpi] would do as well)",
 )

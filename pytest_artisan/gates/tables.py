@@ -188,6 +188,9 @@ class Allowance(Table, frozen=True):
     reason: Annotated[str, Meta(pattern=r"\S")]
     expires: date
 
+    def told(self) -> str:
+        return f"allowed until {self.expires}: {self.reason}"
+
 
 class Security(Tests, frozen=True):
     """What is installed by `files`, or is in this "environment", by all sources of advisories that are named.

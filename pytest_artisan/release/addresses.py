@@ -3,7 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import ssl
+
+
+@cache
+def certificates(url: str) -> ssl.SSLContext:
+    """What a client of this address trusts, read once, as that takes longer than a request; nobody, without TLS.
+
+    Raises OSError and ValueError for what the environment names and is none.
+    """
+    import ssl
+
+    import httpx2
+
+    from pytest_artisan.loopback import is_here  # and with it asyncio, which takes a tenth of every command's start
+
+    if not url.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.create_ssl_context(trust_env=not is_here(url))
 
 
 def url_complaints(

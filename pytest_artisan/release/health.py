@@ -77,6 +77,8 @@ class Opinion:
 class Health(msgspec.Struct, frozen=True):
     """All that was seen of a stage, against its limits; it does not grow, and JSON holds it exactly.
 
+    Healthy is what is shown by the whole of the stage, and is not bad in its last part either: harm that begins as the
+    stage ends is not promoted. That part is as many requests, or ratings, as show a limit where none of them is bad.
     Proof of health takes errors for independent: of a burst that did not come it knows nothing.
     """
 
@@ -135,10 +137,11 @@ class Health(msgspec.Struct, frozen=True):
 
     def _errors(self) -> tuple[bool, str]:
         limits = self.limits
-        return _kept("errors", self.errors, limits.healthy_errors_pct, limits.errors_pct)
+        limit = limits.errors_pct / 100
+        return _kept("errors", self.errors, limit, limits.healthy_errors_pct, limits.errors_pct)
 
     def _slow(self) -> tuple[bool, str]:
-        return _kept(self._slower(), self.slow, 100 * _SLOW, 100 * _SLOW_SHOWN)
+        return _kept(self._slower(), self.slow, _SLOW, 100 * _SLOW, 100 * _SLOW_SHOWN)
 
     def _ratings(self) -> tuple[bool, str]:
         n, least, needed = self.discontent.n, self.limits.rating, self.limits.min_ratings
@@ -146,21 +149,25 @@ class Health(msgspec.Struct, frozen=True):
             return False, f"ratings: {n}, {needed} are needed"
         if not n:
             return True, "ratings: none, none are needed"
-        mean = _rating(self.discontent)
-        well = mean >= least
-        return well, f"mean rating {mean:.2f} {'>=' if well else '<'} {least:g}, n={n}"
+        mean, late = _rating(self.discontent), 5 - 4 * self.discontent.share_of_late((5 - least) / 4)
+        if mean >= least > late:
+            return False, f"mean rating {mean:.2f}, but {late:.2f} of late, not {least:g}, n={n}"
+        return mean >= least, f"mean rating {mean:.2f} {'>=' if mean >= least else '<'} {least:g}, n={n}"
 
 
-def _kept(what: str, excess: Excess, below_pct: float, shown_pct: float) -> tuple[bool, str]:
-    """Whether a share is measured below the one, and shown below the other limit."""
+def _kept(what: str, excess: Excess, limit: float, below_pct: float, shown_pct: float) -> tuple[bool, str]:
+    """Whether a share, that goes back over `limit`, is measured below the one, of late too, and shown below the other."""
     n, hits = excess.n, int(excess.hits)
     shown = shows_below(hits, n, shown_pct / 100, _CONFIDENCE)
     if not hits and not shown:
         needed = trials_to_show_below(shown_pct / 100, _CONFIDENCE)
         return False, f"{what}: {n} clean requests, {needed} are needed"
-    percent, proof = _percent(excess), f"shown under {shown_pct:g} % at {100 * _CONFIDENCE:g} %, n={n}"
+    percent, late = _percent(excess), 100 * excess.share_of_late(limit)
+    proof = f"shown under {shown_pct:g} % at {100 * _CONFIDENCE:g} %, n={n}"
     if percent >= below_pct:
         return False, f"{what} {percent:.3g} %, not under {below_pct:g} %, n={n}"
+    if late >= below_pct:
+        return False, f"{what} {percent:.3g} % in all, but {late:.3g} % of late, not under {below_pct:g} %, n={n}"
     return shown, f"{what} {percent:.3g} % < {below_pct:g} %, {'' if shown else 'not yet '}{proof}"
 
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlencode
@@ -16,19 +15,18 @@ from urllib.parse import urlencode
 import msgspec
 
 from pytest_artisan.loopback import is_here
+from pytest_artisan.release.addresses import certificates
 from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.evidence import NoEvidence
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
 
 _MOST_BYTES = 8 * 1024 * 1024
 _GRACE_S = 0.5
 _QUOTED = 200  # characters of what a server says
 # As Go writes floats; Python's own reader would also take "1_000", " 1" and "infinity".
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]Inf")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]Inf", re.ASCII)
 # Its times are rounded to milliseconds, so two are the same that differ by less.
 CLOSE_S: Final = 0.0015
 
@@ -80,6 +78,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
     error_type: str = ""
     error: str = ""
     warnings: list[str] = []
+    is_partial: bool = False  # as VictoriaMetrics has it
 
 
 class _Fault(Exception):
@@ -140,7 +139,7 @@ class Prometheus:
             raise _Fault(f"no answer of Prometheus: {why}: {_quoted(content.decode(errors='replace'))}") from None
         if envelope.status != "success" or status != 200:
             raise _Fault(f"status {status}: {_quoted(f'{envelope.error_type}: {envelope.error}')}")
-        if envelope.warnings:
+        if envelope.warnings or envelope.is_partial:
             raise _Fault(f"the answer may be a part only: {_quoted('; '.join(envelope.warnings))}")
         try:
             return msgspec.json.decode(envelope.data, type=kind)
@@ -195,22 +194,11 @@ class Prometheus:
         return httpx2.AsyncClient(
             # A proxy from the environment is for the world outside; what runs on this machine is asked directly.
             trust_env=not is_here(self.url),
-            verify=self._certificates,
+            verify=certificates(self.url),
             timeout=None,  # all of it has one
             follow_redirects=False,
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "pytest-artisan"},
         )
-
-    @cached_property
-    def _certificates(self) -> ssl.SSLContext:
-        """Read once, as they take longer than a query; without TLS nobody is trusted, which takes no time."""
-        import ssl
-
-        import httpx2
-
-        if not self.url.startswith("https:"):
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return httpx2.create_ssl_context(trust_env=not is_here(self.url))
 
 
 def _once(labels: list[_Labels]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import os
 import re
@@ -94,6 +93,8 @@ class Masker:
 
 def _forms(value: str) -> set[str]:
     """How a value may be written."""
+    import html  # and with it the names of all entities, which nobody needs who knows no secret
+
     # An environment holds bytes; what is no UTF-8 in them comes as half a character.
     data = value.encode(errors="surrogateescape")
     quoted = {quote(data, safe=""), quote(data), quote_plus(data)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from typing import Annotated, Any
@@ -141,6 +140,8 @@ def _asked(place: str, call: Callable[[], Any], *keys: str) -> str:
 
 def _in_time(call: Callable[[], Any]) -> Any:
     """What it returns within the whole time: the client's own limit is for a step, and a slow drip has many."""
+    from concurrent.futures import Future  # and with it logging, which no command needs that asks no server
+
     done: Future[Any] = Future()
 
     def work() -> None:

@@ -6,18 +6,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_artisan.git import done, in_repository
+from pytest_artisan.git import done, in_repository, told
 from pytest_artisan.verdict.evidence import NoEvidence
 
 CHANGED = "+changed"
+# Whatever is configured, a file is looked at where anything of it is another than git remembers, its ctime too, which
+# nobody can set; and nobody is asked whether something changed.
+_LOOKING = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "core.trustctime",
+    "GIT_CONFIG_VALUE_1": "true",
+    "GIT_CONFIG_KEY_2": "core.checkStat",
+    "GIT_CONFIG_VALUE_2": "default",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
     """The id of HEAD's commit, empty before the first one, and paths from the repository's top.
 
-    `changed` are tracked files that differ from it, or of which git was told not to look (assume-unchanged, sparse);
-    `untracked` those that are neither tracked nor ignored.
+    `changed` are tracked files that differ from it, or of which git was told not to look (assume-unchanged, sparse), in
+    submodules too; `untracked` those that are neither tracked nor ignored.
     """
 
     commit: str = ""
@@ -41,10 +53,10 @@ def _first(paths: tuple[str, ...]) -> str:
 
 
 def worktree(root: Path) -> Worktree:
-    """The state of the repository that `root` is in, by two questions to git. Raises NoEvidence outside of one."""
+    """The state of the repository that `root` is in. Raises NoEvidence outside of one."""
     options = ("--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignore-submodules=none", "--no-renames")
     commit, changed, untracked = "", list[str](), list[str]()
-    for entry in done(root, "--no-optional-locks", "status", *options).stdout.split("\0"):
+    for entry in done(root, "status", *options, extra=_LOOKING).stdout.split("\0"):
         kind, _, rest = entry.partition(" ")
         if kind == "#" and rest.startswith("branch.oid ") and "(" not in rest:
             commit = rest.removeprefix("branch.oid ")
@@ -52,9 +64,20 @@ def worktree(root: Path) -> Worktree:
             changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
         elif kind == "?":
             untracked.append(rest)
-    # A small letter is a file that git takes to be unchanged, S one that it does not expect on disk.
-    listed = done(root, "ls-files", "-v", "-z", "--full-name", ":/").stdout.split("\0")
-    changed += [entry[2:] for entry in listed if entry[:1].islower() or entry.startswith("S")]
+    submodules = []
+    for entry in done(root, "ls-files", "-v", "-s", "-z", "--full-name", ":/").stdout.split("\0"):
+        about, _, name = entry.partition("\t")
+        # A small letter is a file that git takes to be unchanged, S one that it does not expect on disk.
+        if about[:1].islower() or about.startswith("S"):
+            changed.append(name)
+        elif about[2:].startswith("160000 "):
+            submodules.append(name)
+    top = Path(told(root, "--show-toplevel")) if submodules else root
+    for name in submodules:
+        if (top / name / ".git").exists():
+            changed += [f"{name}/{one}" for one in worktree(top / name).changed]
+        elif (top / name).is_dir() and any((top / name).iterdir()):
+            untracked.append(f"{name}/")  # where git does not look, as it has not put the submodule there
     return Worktree(commit, tuple(changed), tuple(untracked))
 
 

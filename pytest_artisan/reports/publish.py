@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import quote
 
-from pytest_artisan.files import stage
+from pytest_artisan.files import OWN_FOLDER, make_folder, stage
 from pytest_artisan.reports.machine import as_json, as_sarif
 from pytest_artisan.reports.markdown import as_markdown
 from pytest_artisan.settings import SettingsError
@@ -69,14 +69,16 @@ def publish(
 
 
 def aside(page: Path) -> Path:
-    """Where a page that is to be replaced waits, hidden, until a new one has taken its history over."""
-    return page.with_name(f".{page.name}.before")
+    """Where a page that is to be replaced waits until a new one has taken its history over: git does not see it there."""
+    return page.parent / OWN_FOLDER / f"{page.name}.before"
 
 
 def set_aside(page: Path) -> None:
     """Put a page there, if there is one. Raises OSError."""
-    with suppress(FileNotFoundError):
-        os.replace(page, aside(page))
+    if page.exists():
+        make_folder(aside(page).parent)
+        with suppress(FileNotFoundError):  # another session was quicker
+            os.replace(page, aside(page))
 
 
 def pictures_beside(report: Path) -> list[Path]:

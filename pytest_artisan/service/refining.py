@@ -83,6 +83,7 @@ class Refining:
         self._metrics.cohorts.rated(switches.cohorts, request.rating)
         if update is None:
             return Learnt(experiment=request.experiment, algorithm=maker, update=None)
+        self._metrics.updates.inc()
         self._metrics.episode_return.labels(maker).set(update.episode_return)
         self._metrics.kl.labels(maker).set(update.kl)
         told = Update(**{name: getattr(update, name) for name in Update.model_fields})

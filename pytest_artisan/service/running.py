@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,6 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
     name: str
     database: str
     models: str | None
+    started: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def _planned(options: Serving, environment: Environment, models: Child | None) -
         raise SettingsError("database: one in memory is another one for each thread; give it a file")
     if options.workers == 1:
         import pytest_artisan.service.app  # noqa: F401  # the models take their time; what is needed next is slow, too
-    return Plan(environment.env, database, None if models is None else models.url(_START_S))
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Plan(environment.env, database, None if models is None else models.url(_START_S), started)
 
 
 def work(listener: socket.socket, plan: Plan, name: str) -> None:
@@ -114,7 +117,7 @@ def work(listener: socket.socket, plan: Plan, name: str) -> None:
     observer = MetricsObserver(metrics)
     answering, models = answering_of(get_config(plan.name), plan.models, observer)
     snapshot = snapshot_of(models)
-    metrics.runs(VERSION, snapshot)
+    metrics.runs(VERSION, snapshot, plan.started)
     store = DatabaseStore(plan.database)
     flags = FeatureFlagManager(environment=plan.name)
     app = create_app(Service(answering, store, metrics, observer, snapshot, flags.is_enabled, flags.rollouts))

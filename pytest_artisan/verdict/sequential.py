@@ -54,6 +54,30 @@ class Bets:
 
 
 @dataclass(frozen=True, slots=True)
+class Lately:
+    """The newest `n` trials, of which `hits`; and the share of hits `before` them, in as many as `after` was told of."""
+
+    n: int = 0
+    hits: float = 0.0
+    before: float | None = None
+
+    def after(self, n: int, hits: float, least: int) -> Lately:
+        """After `n` more trials, at least one; the newest are counted anew once they are at least so many."""
+        if self.n >= least:
+            return Lately(n, hits, self.hits / self.n)
+        return Lately(self.n + n, self.hits + hits, self.before)
+
+    def share(self, least: int) -> float:
+        """Of hits among the last trials, of which at least one is there: at least so many where there were so many.
+
+        What the newest lack is filled up with the share before them: it is not known how that is spread.
+        """
+        if self.n >= least or self.before is None:
+            return self.hits / self.n
+        return (self.hits + (least - self.n) * self.before) / least
+
+
+@dataclass(frozen=True, slots=True)
 class Excess:
     """What speaks for a mean above a limit, 0 < limit < 1: `hits` of `n` trials.
 
@@ -61,7 +85,8 @@ class Excess:
     however often one looks, if how many there are between two looks does not depend on their hits. Two kinds of bets:
     on single trials, which are quick, and for which a burst is two or three hits; and on the mean of each
     20 trials in a row, or of a larger block, which find what no burst explains. `recent` are the numbers of the last
-    hits, counted from 1; `pool_n` and `pool_hits` the 20 that are not full yet.
+    hits, counted from 1; `pool_n` and `pool_hits` the 20 that are not full yet; `lately` what came last, as many trials as
+    show that the limit is kept where none of them is a hit.
     """
 
     n: int = 0
@@ -72,16 +97,21 @@ class Excess:
     pool_hits: float = 0.0
     recent: tuple[int, ...] = ()
     strongest: float = 1.0
+    lately: Lately = Lately()
 
     def after(self, n: int, hits: float, limit: float, bursts: bool = True) -> Excess:
         """After `n` more trials, at least one, with `hits`, in an order that is not known; the limit is always the same.
 
-        Where hits may come in `bursts`, they are whole, and of several trials at most two count singly. Else a hit may be
+        Where hits may come in `bursts`, they are whole; of several trials at most two count singly, and of
+        forty or more each twenty are one trial. Else a hit may be
         partial, a number from 0 to 1 a trial; of the sum of several, the least is taken that it can say: that each is 0
         or 1.
         """
         single = self.single
-        if not (bursts and self._in_burst(limit)):
+        if bursts and n >= 2 * POOL:
+            # Twenty as one trial, so that no burst is more than one hit; whatever the order, it can say no less.
+            single = single.after(_gains(n / POOL, hits / POOL, hits / POOL, limit))
+        elif not (bursts and self._in_burst(limit)):
             single = single.after(_gains(n, hits, min(hits, ROW) if bursts else hits, limit))
         room = min(n, POOL - self.pool_n)
         pool_n, pool_hits = self.pool_n + room, self.pool_hits + room * hits / n
@@ -97,7 +127,12 @@ class Excess:
             pool_hits=0.0 if pool_n == POOL else pool_hits,
             recent=self._recent(n, int(hits)) if bursts and hits else self.recent,
             strongest=max(self.strongest, worth) if self.hits + hits >= LEAST else self.strongest,
+            lately=self.lately.after(n, hits, trials_to_show_below(limit)),
         )
+
+    def share_of_late(self, limit: float) -> float:
+        """The share of hits among the last trials, of which at least one is there; the limit is that of `after`."""
+        return self.lately.share(trials_to_show_below(limit))
 
     def _in_burst(self, limit: float) -> bool:
         """Whether the next trial belongs to a burst, by those before it alone: so the others stay as likely hits as ever."""
@@ -133,7 +168,7 @@ def kept(looks: int) -> float:
     return (1 - _AT_ONCE) * _PACE / (_PACE + looks - 1) if looks else 1.0
 
 
-def _gains(n: int, hits: float, counted: float, limit: float) -> tuple[float, ...]:
+def _gains(n: float, hits: float, counted: float, limit: float) -> tuple[float, ...]:
     """What single trials multiply the bets by, where of their hits so many count."""
     if n == 1:
         return _gains_of_mean(hits, limit, SINGLE)

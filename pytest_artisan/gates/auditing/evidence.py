@@ -118,7 +118,7 @@ def _remarks(review: Review, allowed: Mapping[NormalizedName, Allowance], today:
     for left in review.audited.unaudited:
         allowance = allowed.get(canonicalize_name(left.name))
         if allowance is not None:
-            message = f"{left.name} {left.why}; allowed until {allowance.expires}: {allowance.reason}"
+            message = f"{left.name} {left.why}; {allowance.told()}"
             yield finding("unaudited", message, left.file, left.line, blocks=False)
     terms = [(w.name, w.expires, w.file, w.line) for w in review.waivers]
     terms += [(f"the entry for {a.name}", a.expires, "pyproject.toml", 1) for a in allowed.values()]

@@ -9,9 +9,12 @@ from pytest_artisan.gates.indicating.indicators import INDICATORS, Durations, Ev
 from pytest_artisan.gates.indicating.judging import Answer, Told
 from pytest_artisan.loopback import is_here
 from pytest_artisan.release.prometheus import Sample
+from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.evidence import NoEvidence
 
 _PATH, _TIMEOUT_S = "/metrics", 10.0
+# One of its labels says since when it runs: one that took its place may have counted further by now.
+_PROCESS = Selector("artisan_build_info")
 # Values by name and labels.
 _Exposed = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -22,18 +25,22 @@ def exposed(url: str) -> _Exposed:
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        response = httpx2.get(f"{url}{_PATH}", timeout=_TIMEOUT_S, trust_env=not is_here(url))
-        families = list(text_string_to_metric_families(response.raise_for_status().text))
-    except (httpx2.HTTPError, ValueError) as error:
-        raise NoEvidence(f"{url}{_PATH}: {type(error).__name__}: {error}") from None
-    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+        response = httpx2.get(f"{url}{_PATH}", timeout=_TIMEOUT_S, trust_env=not is_here(url)).raise_for_status()
+        samples = [one for family in text_string_to_metric_families(response.text) for one in family.samples]
+        found = {(one.name, frozenset(one.labels.items())): float(one.value) for one in samples}
+    except (httpx2.HTTPError, ValueError, OverflowError) as error:
+        raise NoEvidence(one_line(f"{url}{_PATH}: {type(error).__name__}: {error}")) from None
+    if len(found) < len(samples):
+        raise NoEvidence(f"{url}{_PATH}: the same series comes twice")
+    return found
 
 
 class Window:
-    """What an exposition gained since an earlier one. Counters that went down are those of another process."""
+    """What an exposition gained since an earlier one. Raises NoEvidence for one of another process."""
 
     def __init__(self, before: _Exposed, after: _Exposed) -> None:
         self._before, self._after = before, after
+        list(self._gained(_PROCESS))
 
     def answer(self, indicator: str) -> Answer:
         """As Prometheus would answer for a window of this length; raises NoEvidence."""
@@ -50,11 +57,11 @@ class Window:
                 return Answer(self._level(gauge, worst), self._sum(set_by))
 
     def _gained(self, selector: Selector) -> Iterator[tuple[Mapping[str, str], float]]:
-        for key, value in self._after.items():
+        for key in self._before.keys() | self._after.keys():
             name, labels = key[0], dict(key[1])
             if selector.holds(name, labels):
-                gained = value - self._before.get(key, 0.0)
-                if gained < 0:
+                gained = self._after.get(key, 0.0) - self._before.get(key, 0.0)
+                if gained < 0 or key not in self._after:
                     raise NoEvidence(f"{selector}: went down by {-gained:g}, so it is not of one process")
                 yield labels, gained
 

@@ -58,8 +58,10 @@ class Events:
 
     @property
     def questions(self) -> Questions:
-        # increase() does not see the first event of a series that the event itself has brought about.
-        query = f"sum(({self.events} unless {self.events} offset {WINDOW}) or increase({self.events}[{WINDOW}]))"
+        # increase() does not see the first event of a series that the event itself has brought about; and what counts
+        # is its highest value, as its process may have ended since, or begun anew.
+        new = f"max_over_time({self.events}[{WINDOW}]) unless {self.events} offset {WINDOW}"
+        query = f"sum(({new}) or increase({self.events}[{WINDOW}]))"
         query = f"({query} or vector(0))" if self.may_lack else query
         return Questions(query=query, newest=_newest(self.of), samples=_gained(self.of))
 
@@ -94,7 +96,7 @@ def _newest(read: Selector) -> str:
 
 # Probes and scrapes always do well, and would hide how people fare.
 _PEOPLE = ("route", "!~", "/metrics|/health.*")
-_UPDATES = Selector("artisan_user_rating_count")
+_UPDATES = Selector("artisan_rl_updates_total")
 INDICATORS: Mapping[str, Indicator] = {
     "llm_fast": Durations(Selector("artisan_brief_duration_seconds_bucket", (("mode", "=~", "fast"),))),
     "llm_balanced": Durations(Selector("artisan_brief_duration_seconds_bucket", (("mode", "=~", "balanced"),))),

@@ -17,6 +17,9 @@ from pytest_artisan.verdict.statistics import normal_quantile, score_interval, w
 
 # Sums of floats may differ by as much, as a share, from what they would be in another order.
 _ROUNDED = 1e-9
+# From here on a float is no longer a count.
+_MOST = 2**53
+_TWO_SIDED, _ONE_SIDED = normal_quantile(0.975), normal_quantile(0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,16 @@ class Indicated:
     judged: _Judged
 
     def of(self, answers: Sequence[Answer]) -> Measurement:
-        """The window that keeps the limit least, of all windows; no data where one has none."""
-        try:
-            judged = [self.judged(answer) for answer in answers]
-        except NoEvidence as error:
-            return self.without(str(error))
-        return min(judged, key=self._room)
+        """The window that keeps the limit least, of all windows; no data where one has none and no other is over it."""
+        judged, unsound = [], ""
+        for answer in answers:
+            try:
+                judged.append(self.judged(answer))
+            except NoEvidence as error:
+                unsound = unsound or str(error)
+        worst = min(judged, key=self._room, default=self.without(unsound))
+        is_over = worst.value is not None and not self.limit.holds(worst.value)
+        return worst if is_over or not unsound else self.without(unsound)
 
     def without(self, cause: str) -> Measurement:
         """Where nothing can be measured."""
@@ -117,15 +124,21 @@ def _duration(name: str, share: float, limit_s: float, least: int, answer: Answe
             raise NoEvidence(f"the histogram counts more up to {limit_s:g} s than in all")
     except NoEvidence as error:
         raise told.unsound(error) from None
-    try:
-        value = buckets.quantile(share)
-    except NoEvidence:
-        value = largest
+
+    def quantile(of: float) -> float:
+        try:
+            return buckets.quantile(of)
+        except NoEvidence:
+            return largest
+
     # Between two bounds the value is a guess, and it may not say otherwise than they do.
     keeps = longer <= 1 - share + _ROUNDED
-    value = min(value, limit_s) if keeps else max(value, math.nextafter(limit_s, math.inf))
+    value = min(quantile(share), limit_s) if keeps else max(quantile(share), math.nextafter(limit_s, math.inf))
+    # Of that many, as many more or fewer may have been below what is the quantile of all that there ever will be.
+    off = _TWO_SIDED * math.sqrt(share * (1 - share) / n)
+    span = (min(quantile(share - off), value), max(quantile(min(share + off, 1.0)), value))
     proven = wilson_interval(max(math.ceil(longer * n - _ROUNDED), 0), n, 0.9)[1] <= 1 - share
-    return replace(measured(name, value, unit="s", at_most=limit_s, n=n), proven=proven)
+    return replace(measured(name, value, unit="s", at_most=limit_s, n=n, interval=span), proven=proven)
 
 
 def _share(name: str, unit: str, limit: Limit, least: int, answer: Answer) -> Measurement:
@@ -135,8 +148,8 @@ def _share(name: str, unit: str, limit: Limit, least: int, answer: Answer) -> Me
         raise answer.told.unsound(f"{events:g} was never counted")
     # Both are extrapolated to the ends of the window, one perhaps further than the other.
     share = min(events / n, 1.0)
-    low, high = score_interval(share, normal_quantile(0.975) ** 2 / n)
-    surely = score_interval(share, normal_quantile(0.95) ** 2 / n)[1]
+    low, high = score_interval(share, _TWO_SIDED**2 / n)
+    surely = score_interval(share, _ONE_SIDED**2 / n)[1]
     percent = measured(name, 100 * share, unit=unit, below=limit.value, n=n, interval=(100 * low, 100 * high))
     return replace(percent, proven=100 * surely < limit.value)
 
@@ -150,19 +163,18 @@ def _value(name: str, unit: str, limit: Limit, least: int, answer: Answer) -> Me
 
 def _of(answer: Answer, least: int) -> int:
     assert answer.of is not None
+    of = answer.of.value
     try:
-        return _enough(answer.of.value, least)
-    except _TooFew as error:
+        return _enough(of, least)
+    except NoEvidence as error:
         raise answer.of.unsound(error) from None
-
-
-class _TooFew(NoEvidence):
-    """A window with less than it needs."""
 
 
 def _enough(of: float, least: int) -> int:
     # Where increase() extrapolates, 100 may be 99.99.
     n = round(of)
     if n < least:
-        raise _TooFew(f"the window has {n}, and {least} are needed")
+        raise NoEvidence(f"the window has {n}, and {least} are needed")
+    if n > _MOST:
+        raise NoEvidence(f"{of:g} was never counted")
     return n

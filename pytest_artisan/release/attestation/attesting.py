@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version as installed
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_artisan.release.attestation.attested import POLICIES, Check
+from pytest_artisan.release.attestation.attested import POLICIES
 from pytest_artisan.release.attestation.envelope import payload_digest, sealed
 from pytest_artisan.release.attestation.keys import signer
 from pytest_artisan.release.attestation.settings import Attestation, table_here
@@ -34,11 +35,12 @@ from pytest_artisan.release.attestation.statement import (
     Subject,
     Verifier,
     Waived,
+    canonical,
 )
 from pytest_artisan.release.attestation.subjects import subjects
 from pytest_artisan.release.baselines import path_of
 from pytest_artisan.release.versions import check_version
-from pytest_artisan.release.worktree import worktree
+from pytest_artisan.release.worktree import Worktree, worktree
 from pytest_artisan.reports.machine import as_json
 from pytest_artisan.settings import SettingsError, seconds
 from pytest_artisan.verdict.decide import GateVerdict, Requirements, Verdict
@@ -79,7 +81,7 @@ class Attestor:
     signer: Signer
     order: Order
     previous: str | None
-    models: Subject | None
+    tested: tuple[Subject, ...]
     now: Callable[[], datetime]
 
     @classmethod
@@ -93,9 +95,10 @@ class Attestor:
         if told := tree.told or ("" if tree.commit else "there is none yet"):
             raise SettingsError(f"the files here are not just those of a commit: {told}; commit or ignore them")
         table = table_here(root)
-        models = subjects(root, table, tree)[Check.MODELS]()
         previous = None if order.previous is None else payload_digest(order.previous)
-        return cls(root, table, signer(table), order, previous, models, now)
+        # The gate security may write the SBOM in this very run.
+        tested = _read(root, msgspec.structs.replace(table, sbom=None), tree)
+        return cls(root, table, signer(table), order, previous, tested, now)
 
     def attest(self, verdict: Verdict, grounds: Mapping[str, str], *, baseline: bool) -> str:
         """The envelope. `grounds` are digests by the fields of Grounds but for the report's.
@@ -105,10 +108,9 @@ class Attestor:
         tree = worktree(self.root)
         if tree.commit != verdict.commit or tree.changed:
             raise SettingsError("the commit changed during the run, so nothing can be said of it")
-        readers = subjects(self.root, self.table, tree).values()
-        found = tuple(subject for reader in readers if (subject := reader()) is not None)
-        if self.models is not None and self.models not in found:
-            raise SettingsError(f"{self.table.models}: the model changed during the run, so nothing can be said of it")
+        found = _read(self.root, self.table, tree)
+        if changed := [one.name for one in self.tested if one not in found]:
+            raise SettingsError(f"{', '.join(changed)}: changed during the run, so nothing can be said of it")
         return sealed(payload_of(found, self._predicate(verdict, grounds, baseline=baseline)), self.signer)
 
     def _predicate(self, verdict: Verdict, grounds: Mapping[str, str], *, baseline: bool) -> Predicate:
@@ -126,6 +128,10 @@ class Attestor:
             previous=self.previous,
             verifier=Verifier(id=VERIFIER, version=installed("pytest-artisan")),
         )
+
+
+def _read(root: Path, table: Attestation, tree: Worktree) -> tuple[Subject, ...]:
+    return tuple(one for read in subjects(root, table, tree).values() if (one := read()) is not None)
 
 
 def derived(verdict: Verdict) -> dict[str, Any]:
@@ -146,27 +152,20 @@ def grounds_of(
 ) -> dict[str, str]:
     """The digests of what a verdict rests on, by part; of a session by its mask, as its journal has it."""
     parts = {"requirements": requirements, "plan": plan, "evidence": evidence}
-    return {name: tree_digest(mask(msgspec.to_builtins(part, order="deterministic"))) for name, part in parts.items()}
+    trees = {name: mask(msgspec.to_builtins(part, order="deterministic")) for name, part in parts.items()}
+    # In the order of their ids, which a mask may have changed, or made to one.
+    seen = trees["evidence"]
+    seen |= {"passed": sorted(set(seen["passed"])), "results": sorted(seen["results"], key=itemgetter("nodeid"))}
+    return {name: tree_digest(tree) for name, tree in trees.items()}
 
 
 def payload_of(found: tuple[Subject, ...], predicate: Predicate) -> bytes:
     """The statement as canonical JSON (RFC 8785); raises SettingsError for a number that it can not hold."""
-    import rfc8785
-
     statement = Statement(type=STATEMENT_TYPE, subject=found, predicate_type=PREDICATE_TYPE, predicate=predicate)
     try:
-        return rfc8785.dumps(encodable(msgspec.to_builtins(statement)))
-    except rfc8785.CanonicalizationError as error:
+        return canonical(statement)
+    except ValueError as error:
         raise SettingsError(f"the verdict can not be written as canonical JSON: {error}") from None
-
-
-def encodable(tree: Any) -> Any:
-    """A test's text may hold half a character, which no encoding of JSON can."""
-    if isinstance(tree, str):
-        return tree.encode(errors="replace").decode()
-    if isinstance(tree, dict):
-        return {encodable(key): encodable(value) for key, value in tree.items()}
-    return [encodable(value) for value in tree] if isinstance(tree, list | tuple) else tree
 
 
 def tree_digest(tree: Any) -> str:

@@ -110,8 +110,7 @@ def signer(table: Attestation) -> Signer:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
-    where = f"{VARIABLE}={name}"
-    text = _private(Path(name), where)
+    text, where = _private(Path(name)), f"{VARIABLE}={name}"
     try:
         private = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:
@@ -124,12 +123,13 @@ def signer(table: Attestation) -> Signer:
     return CryptoSigner(private, SSlibKey.from_crypto(public, keyid=PublicKey(der).keyid))
 
 
-def _private(path: Path, where: str) -> bytes:
+def _private(path: Path) -> bytes:
     """The bytes of a file that its owner alone may read; raises SettingsError."""
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
-                raise SettingsError(f"{where}: others may read or write it; chmod 600 {path}")
+                raise SettingsError(f"{VARIABLE}={path}: others may read or write it; chmod 600 {path}")
             return file.read()
     except OSError as error:
-        raise SettingsError(f"{where}: {error.strerror}") from None
+        # Where there is no such file it may be the key itself, which nobody is to see.
+        raise SettingsError(f"{VARIABLE}: {error.strerror}; it names the file that holds the key") from None

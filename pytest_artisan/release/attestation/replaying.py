@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from pytest_artisan.release.attestation.attesting import derived, encodable, grounds_of, report_digest
+from pytest_artisan.release.attestation.attesting import derived, grounds_of, report_digest
 from pytest_artisan.release.attestation.envelope import envelope_at, opened
 from pytest_artisan.release.attestation.keys import trusted
-from pytest_artisan.release.attestation.statement import parsed
+from pytest_artisan.release.attestation.statement import encodable, parsed
 from pytest_artisan.reports.machine import Document, as_json
 from pytest_artisan.settings import parse_json
 from pytest_artisan.verdict.decide import Requirements, Verdict

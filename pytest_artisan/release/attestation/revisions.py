@@ -57,7 +57,7 @@ def _revision(root: Path, name: str) -> Revision:
         }
         id_, down = values["revision"], values["down_revision"] or ()
         parents = (down,) if isinstance(down, str) else tuple(down)
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise NoEvidence(f"{name} can not be read as a revision: {error!r}") from None
     if not isinstance(id_, str) or not all(isinstance(one, str) for one in parents):
         raise NoEvidence(f"{name}: revision and down_revision have to be plain strings")

@@ -6,7 +6,7 @@ Every key is there, also where its value is null: one that is missing, unknown o
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,8 +17,8 @@ from pytest_artisan.release.environments import Name
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://pytest-artisan.dev/verdict/v1"
 VERIFIER: Final = "https://pypi.org/project/pytest-artisan/"
-Hex = Annotated[str, Meta(pattern="^[0-9a-f]{40,64}$")]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Count = Annotated[int, Meta(ge=0)]
 _Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -118,7 +118,7 @@ class Predicate(_Part, frozen=True):
     grounds: Grounds
     issued_at: _Moment
     expires_at: _Moment
-    nonce: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    nonce: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     previous: Sha256 | None
     verifier: Verifier
 
@@ -132,9 +132,32 @@ class Statement(_Part, frozen=True):
     predicate: Predicate
 
 
+def canonical(statement: Statement) -> bytes:
+    """The payload: canonical JSON (RFC 8785). Raises ValueError for a number that it can not hold."""
+    import rfc8785
+
+    return rfc8785.dumps(encodable(msgspec.to_builtins(statement)))
+
+
+def encodable(tree: Any) -> Any:
+    """A test's text may hold half a character, which no encoding of JSON can."""
+    if isinstance(tree, str):
+        return tree.encode(errors="replace").decode()
+    if isinstance(tree, dict):
+        return {encodable(key): encodable(value) for key, value in tree.items()}
+    return [encodable(value) for value in tree] if isinstance(tree, list | tuple) else tree
+
+
 def parsed(payload: bytes) -> Statement:
-    """The statement of a payload whose signature was checked; raises Refused where it is none."""
+    """The statement of a payload whose signature was checked; raises Refused where it is none.
+
+    Written in another way, with a key twice or a number that other readers take for another one, it is none.
+    """
     try:
-        return msgspec.json.decode(payload, type=Statement)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(f"the statement is no verdict of {PREDICATE_TYPE}: {error}", Check.STATEMENT) from None
+        statement = msgspec.json.decode(payload, type=Statement)
+        if canonical(statement) == payload:
+            return statement
+        told = "no canonical JSON (RFC 8785)"
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        told = str(error)
+    raise Refused(f"the statement is no verdict of {PREDICATE_TYPE}: {told}", Check.STATEMENT)

@@ -13,7 +13,6 @@ from pytest_artisan.release.attestation.attested import Check
 from pytest_artisan.release.attestation.revisions import heads, revisions_of
 from pytest_artisan.release.attestation.settings import Attestation
 from pytest_artisan.release.attestation.statement import Subject
-from pytest_artisan.release.checkpoints import snapshot
 from pytest_artisan.release.worktree import Worktree
 from pytest_artisan.settings import SettingsError
 
@@ -46,8 +45,15 @@ def _read(reader: Callable[[Path], str], name: str, root: Path, path: str | None
         raise SettingsError(f"attestation.{name}: {path}: {getattr(error, 'strerror', '') or error}") from None
 
 
+def _bytes(path: Path) -> bytes:
+    # A commit may hold a link to a device, or a pipe lie here, of which no reading ends.
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path}: is no file")
+    return path.read_bytes()
+
+
 def _image(path: Path) -> str:
-    text = path.read_text(encoding="utf-8").strip()
+    text = _bytes(path).decode().strip()
     found = _IMAGE.fullmatch(text)
     if found is None:
         raise SettingsError(f"{path}: holds no digest of an image, such as sha256:9f86... or name@sha256:9f86...")
@@ -55,12 +61,13 @@ def _image(path: Path) -> str:
 
 
 def _models(path: Path) -> str:
+    from pytest_artisan.release.checkpoints import snapshot
+
     return snapshot(path).digest
 
 
 def _file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(_bytes(path)).hexdigest()
 
 
 def _migrations(root: Path) -> Subject | None:

@@ -15,7 +15,6 @@ from pytest_artisan.release.attestation.keys import trusted
 from pytest_artisan.release.attestation.settings import table_here
 from pytest_artisan.release.attestation.statement import Predicate, Statement, Subject, parsed
 from pytest_artisan.release.attestation.subjects import subjects
-from pytest_artisan.release.tags import releases
 from pytest_artisan.release.worktree import Worktree, worktree
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.evidence import NoEvidence, Outcome
@@ -82,6 +81,8 @@ def _released(root: Path, version: str) -> str:
     """The commit of a release, empty where nobody asks; what it says where there is none."""
     if not version:
         return ""
+    from pytest_artisan.release.tags import releases
+
     release = next((one for one in releases(root) if one.version == version), None)
     return "no release" if release is None else release.fault or release.commit
 

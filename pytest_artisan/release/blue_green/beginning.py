@@ -56,16 +56,11 @@ def resumed(previous: Deployment, attested: Attested) -> Deployment:
 
 
 def turned(previous: Deployment | None, version: str, environment: Name, looks: int) -> Deployment:
-    """The deployment on its way back; raises SettingsError where there is none, or nothing to go back to."""
+    """The deployment on its way back; raises SettingsError where there is none."""
     if previous is None:
         raise SettingsError(f"no blue/green deployment to {environment} is known here, so there is none to roll back")
     if previous.build.version != version:
         raise SettingsError(
             f"the last blue/green deployment to {environment} is {previous.build.version}, not {version}"
         )
-    back = after(previous, GoBack("somebody wants it back"), looks)
-    if back.phase == Phase.REVIVE and not back.old.version:
-        raise SettingsError(
-            f"what ran in {back.other} before is not known here, as artisan did not deploy it; start it, deploy it by name"
-        )
-    return back
+    return after(previous, GoBack("somebody wants it back"), looks)

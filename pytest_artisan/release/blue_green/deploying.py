@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pytest_artisan.release.admission import USED, NotNow, admit
-from pytest_artisan.release.attestation.attested import Attested, DigestOf, Refused, Wanted
+from pytest_artisan.release.admission import admit, check_use, window
+from pytest_artisan.release.attestation.attested import Attested, DigestOf, Wanted
 from pytest_artisan.release.attestation.verifying import verify
 from pytest_artisan.release.blue_green.beginning import begun, live_slot, resumed, turned
-from pytest_artisan.release.blue_green.machine import FINAL, UNSWITCHED, Deployment, Phase
-from pytest_artisan.release.blue_green.running import World, run
+from pytest_artisan.release.blue_green.machine import FINAL, RETIRED, UNSWITCHED, Deployment, Phase
+from pytest_artisan.release.blue_green.running import World, given_back, run
 from pytest_artisan.release.blue_green.settings import BlueGreen
 from pytest_artisan.release.deployments import Busy, alone, folder_of, load, save
 from pytest_artisan.release.environments import Environment, Name
@@ -20,9 +20,6 @@ from pytest_artisan.release.observing import Source
 from pytest_artisan.release.record import Entry, note, read, who
 from pytest_artisan.release.slots.control import Control
 from pytest_artisan.release.traffic.router import Router, Slot
-from pytest_artisan.release.train.branch import train_in_force
-from pytest_artisan.release.train.times import shown
-from pytest_artisan.release.train.windows import permission
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.evidence import NoEvidence
 
@@ -81,6 +78,10 @@ def roll_back(site: Site, version: str) -> Deployment:
     try:
         with alone(site.root, name, f"rollback of {version}", who(site.root), site.now()):
             state = turned(load(site.path, Deployment), version, name, site.rules.looks)
+            if not state.old.version and state.phase == Phase.PROVE:
+                site.say(
+                    f"artisan did not deploy what ran in {state.other} before; start it there, where it does not run"
+                )
             return state if state.phase in FINAL else _finished(site, Order(version), state)
     except Busy:
         watched = load(site.path, Deployment)
@@ -88,6 +89,11 @@ def roll_back(site: Site, version: str) -> Deployment:
             raise
         state = turned(watched, version, name, site.rules.looks)
         site.router.shift(state.other, 100)
+        now = load(site.path, Deployment)
+        if now is not None and now.phase in RETIRED:
+            # That process went on in the meantime, and may have stopped the old slot before it could see this.
+            site.router.shift(state.slot, 100)
+            raise
         site.say(
             f"{state.other} gets all requests; whoever watches {state.slot} sees that at the next look, and ends it"
         )
@@ -95,13 +101,18 @@ def roll_back(site: Site, version: str) -> Deployment:
 
 
 def _finished(site: Site, order: Order, state: Deployment) -> Deployment:
-    save(site.path, state)
+    try:
+        save(site.path, state)
+    except SettingsError as error:
+        if state.phase != Phase.RETURN:
+            raise
+        raise SettingsError(f"{error}; {given_back(state, site.router)}") from None
     world = World(
         site.router,
         site.slots,
         lambda: site.source_of(state.slot),
         lambda at: _admit(site, order, at),
-        lambda at: any((entry.at, entry.verdict) == (at, state.digest) for entry in read(site.root)),
+        lambda at: _admitted(site, state, at),
         lambda kept: _keep(site, kept),
         site.now,
         site.wait,
@@ -122,26 +133,30 @@ def _beginning(site: Site, order: Order, previous: Deployment | None) -> Deploym
             raise SettingsError(
                 f"{previous.build.version} is at {previous.phase}; {typed} goes on, and with --rollback goes back"
             )
-        return resumed(previous, _verified(site, order)) if previous.phase in UNSWITCHED else previous
-    # As far as `admit` is going to say it too: nothing is started in vain.
+        return _resumed(site, order, previous) if previous.phase in UNSWITCHED else previous
     attested = _verified(site, order)
     live = live_slot(site.router.weights())
     if previous is not None and (previous.phase, previous.slot, previous.digest) == (Phase.DONE, live, attested.digest):
         return previous
-    if any(entry.verdict == attested.digest for entry in read(site.root)):
-        raise Refused(f"{order.verdict}: it was used before", USED)
+    # What `admit` is going to say, too: nothing is started in vain.
+    check_use(site.root, attested, _wanted(site, order), _verdict(order), order.hotfix)
     if not (order.hotfix or order.override):
-        _check_window(site)
+        window(site.root, site.environment.env, site.now())
     yardstick = site.source_of("green" if live == "blue" else "blue").yardstick(site.now())
     site.say(f"{live} gets all requests; slow is from {yardstick.slow_s:.3f} s on, by {yardstick.origin}")
     return begun(previous, attested, order.version, live, yardstick, site.rules.limits, site.now())
 
 
-def _check_window(site: Site) -> None:
-    train = train_in_force(site.root)
-    found = permission(train, site.environment.env, site.now())
-    if not found.go:
-        raise NotNow(f"{found.why}; the next window opens {shown(found.next, train.tz)}" if found.next else found.why)
+def _resumed(site: Site, order: Order, previous: Deployment) -> Deployment:
+    state = resumed(previous, _verified(site, order))
+    if state.asked and _admitted(site, state, state.asked):
+        # It may have been long ago, and is not asked for again.
+        window(site.root, site.environment.env, site.now(), order.hotfix, order.override)
+    return state
+
+
+def _admitted(site: Site, state: Deployment, at: datetime) -> bool:
+    return any((entry.at, entry.verdict) == (at, state.digest) for entry in read(site.root))
 
 
 def _verified(site: Site, order: Order) -> Attested:

@@ -29,12 +29,15 @@ _A_LOOK = Counters(at=_AT, requests=200, timed=200, ratings=20, rating_sum=90)
 
 @dataclass
 class Scripted:
-    """Router, slots and source of an environment in which `_OLD` runs in blue; `a_look` is counted from look to look."""
+    """Router, slots and source of an environment in which `_OLD` runs in blue; `a_look` is counted from look to look.
+
+    `ready`: whether green ever is. `answers`: what all slots say to be, and not what runs there.
+    """
 
     a_look: Counters | None = _A_LOOK
     admits: bool = True
     ready: bool = True
-    answers: Build = _NEW
+    answers: Build | None = None
     moves: bool = True
     start_s: float = 1.0
     now: datetime = _AT
@@ -60,10 +63,11 @@ class Scripted:
         self.runs.pop(slot, None)
 
     def probe(self, slot: Slot, build: Build) -> None:
-        if slot not in self.runs or not self.ready:
+        if slot not in self.runs or (slot == "green" and not self.ready):
             raise NotReady(f"{slot}: /health/ready answers 503, not 200")
-        if self.answers != build:
-            raise NotReady(f"{slot}: it is version {self.answers.version!r}, not {build.version}")
+        told = self.answers or self.runs[slot]
+        if build.version and told != build:
+            raise NotReady(f"{slot}: it is version {told.version!r}, not {build.version}")
 
     def yardstick(self, now: datetime) -> Yardstick:
         return Yardstick(1.0, 1.2, "a drill")

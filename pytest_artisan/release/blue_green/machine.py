@@ -32,7 +32,7 @@ class Phase(StrEnum):
     ADMIT = "admit"  # the verdict and the window
     SWITCH = "switch"  # all requests to the new one
     WATCH = "watch"  # the new one
-    DRAIN = "drain"  # until the old one has answered all it was asked
+    DRAIN = "drain"  # until the old one has answered all it was asked; the new one has to be ready still
     RETIRE = "retire"  # stop the old one
     DONE = "done"
     REVIVE = "revive"  # start the old one again
@@ -46,7 +46,7 @@ class Phase(StrEnum):
 FINAL = (Phase.DONE, Phase.BACK)
 UNSWITCHED = (Phase.START, Phase.CHECK, Phase.ADMIT, Phase.SWITCH)
 # Where the old slot may be stopped already.
-_RETIRED = (Phase.RETIRE, Phase.DONE)
+RETIRED = (Phase.RETIRE, Phase.DONE)
 _GOING_BACK = (Phase.REVIVE, Phase.PROVE, Phase.RETURN, Phase.CLEAR, Phase.REMOVE, Phase.BACK)
 _NEXT = {
     Phase.START: Phase.CHECK,
@@ -63,7 +63,7 @@ _NEXT = {
 }
 # Where a step fails, a slot that is not known to be ready gets no request; a stop that fails harms no request.
 _FAILED = {
-    **dict.fromkeys((*UNSWITCHED, Phase.WATCH), Phase.RETURN),
+    **dict.fromkeys((*UNSWITCHED, Phase.WATCH, Phase.DRAIN), Phase.RETURN),
     **dict.fromkeys((Phase.REVIVE, Phase.PROVE), Phase.RETIRE),
     Phase.RETIRE: Phase.DONE,
     Phase.REMOVE: Phase.BACK,
@@ -158,9 +158,14 @@ def after(state: Deployment, event: Event, looks: int) -> Deployment:
         case GoBack(why):
             if state.phase in _GOING_BACK:
                 return state
-            return _to(state, Phase.REVIVE if state.phase in _RETIRED else Phase.RETURN, why)
+            if state.phase not in RETIRED:
+                return _to(state, Phase.RETURN, why)
+            # What nobody knows, nobody can start; it may run all the same.
+            return _to(state, Phase.REVIVE if state.old.version else Phase.PROVE, why)
         case Failed(why):
-            return _to(state, _FAILED[state.phase], why)
+            following = _FAILED[state.phase]
+            # What failed at the end is not why it has come to this end.
+            return _to(state, following, *(state.reasons if following in FINAL else ()), why)
         case Asks(at):
             return replace(state, asked=at)
         case Blind(why, counters):

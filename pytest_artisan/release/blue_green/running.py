@@ -21,8 +21,9 @@ from pytest_artisan.release.blue_green.machine import (
     after,
 )
 from pytest_artisan.release.blue_green.settings import BlueGreen
-from pytest_artisan.release.observing import Counters, Source, between
+from pytest_artisan.release.observing import Counters, Source, between, later
 from pytest_artisan.release.slots.control import Build, Control, NotReady
+from pytest_artisan.release.traffic.patience import NotYet
 from pytest_artisan.release.traffic.router import Router, Slot
 from pytest_artisan.settings import SettingsError, seconds
 from pytest_artisan.verdict.evidence import NoEvidence
@@ -104,21 +105,26 @@ def _kept(before: Deployment, state: Deployment, world: World) -> Deployment:
         if before.phase not in _UNPROVEN:
             raise
         # Nobody will watch it from here on.
-        told = f"{before.other} gets the requests again"
-        try:
-            world.router.shift(before.other, 100)
-        except NoEvidence as lost:
-            told = f"{before.slot} may have the requests: {lost}"
-        raise SettingsError(f"{error}; {told}") from None
+        raise SettingsError(f"{error}; {given_back(before, world.router)}") from None
     return state
+
+
+def given_back(state: Deployment, router: Router) -> str:
+    """All requests to the old slot, where no state can be kept; what came of it."""
+    try:
+        router.shift(state.other, 100)
+    except NoEvidence as lost:
+        return f"{state.slot} may have the requests: {lost}"
+    return f"{state.other} gets the requests again"
 
 
 def _event(state: Deployment, rules: BlueGreen, world: World) -> Event:
     """What comes of doing what the phase asks for."""
     match state.phase:
         case Phase.START:
-            # Whatever else runs there is replaced.
+            # Whatever else runs there is replaced, once it has answered all it was asked.
             _check_idle(state.slot, world)
+            _drain(state.slot, rules, world)
             return _started(state.slot, state.build, world)
         case Phase.CHECK:
             return _proven(state.slot, state.build, world)
@@ -129,20 +135,21 @@ def _event(state: Deployment, rules: BlueGreen, world: World) -> Event:
         case Phase.WATCH:
             return _watch(state, rules, world)
         case Phase.DRAIN:
-            return _drained(state.other, rules, world)
+            _drain(state.other, rules, world)
+            return _unready(state, world) or Done()
         case Phase.RETIRE:
-            return _stopped(state.other, state.old, world)
+            return _retired(state, world)
         case Phase.REVIVE:
-            # What gets requests runs, whoever sends them there.
-            return Done() if world.router.weights()[state.other] else _started(state.other, state.old, world)
+            return _revived(state, world)
         case Phase.PROVE:
             return _proven(state.other, state.old, world)
         case Phase.RETURN:
             return _returned(state, world)
         case Phase.CLEAR:
-            return _drained(state.slot, rules, world)
+            _drain(state.slot, rules, world)
+            return Done()
         case Phase.REMOVE:
-            return _stopped(state.slot, state.build, world)
+            return _removed(state, world)
     raise AssertionError(f"{state.phase} asks for nothing")
 
 
@@ -179,16 +186,15 @@ def _watch(state: Deployment, rules: BlueGreen, world: World) -> Event:
     world.wait(seconds(rules.look))
     counters = state.counters
     try:
-        share = world.router.weights()[state.slot]
-        if share != 100:
-            return Failed(f"somebody else has moved requests: {state.slot} gets {share:g} % of them, and not all")
-        failed = _unready(state, world)
+        # The slot first: of one that is down, a router may tell no share.
+        failed = _unready(state, world) or _diverted(state, world)
         if failed:
             return failed
         counters = world.source().counters(state.yardstick, world.now())
         return _judged(state, counters)
     except NoEvidence as error:
-        return Blind(str(error), counters)
+        last = later(state.counters, counters) if state.counters and counters else counters
+        return Blind(str(error), last)
 
 
 def _judged(state: Deployment, counters: Counters) -> Event:
@@ -200,6 +206,17 @@ def _judged(state: Deployment, counters: Counters) -> Event:
     if not block.requests and not block.schema_failures:
         return Blind("no request", counters)
     return Looked(opinion.ruling, opinion.reasons, health, counters)
+
+
+def _diverted(state: Deployment, world: World) -> Failed | None:
+    """All requests have to get to the new slot. Raises NoEvidence where the router is lost."""
+
+    def look() -> None:
+        share = world.router.weights()[state.slot]
+        if share != 100:
+            raise NotYet(f"somebody else has moved requests: {state.slot} gets {share:g} % of them, and not all")
+
+    return _no(look, world)
 
 
 def _returned(state: Deployment, world: World) -> Event:
@@ -230,6 +247,31 @@ def _started(slot: Slot, build: Build, world: World) -> Event:
     return Done()
 
 
+def _revived(state: Deployment, world: World) -> Event:
+    """The old slot started again, but for what gets requests, whoever sends them there."""
+    with suppress(NotYet):
+        # Where the router says that requests do not get where they are to, what is down is started.
+        if world.router.weights()[state.other]:
+            return Done()
+    return _started(state.other, state.old, world)
+
+
+def _retired(state: Deployment, world: World) -> Event:
+    """The old slot stopped; raises NoEvidence where the new one is not there to answer, as it may be long ago that it was."""
+    failed = _unready(state, world)
+    if failed:
+        raise NoEvidence(f"{failed.why}; so {state.other} is not stopped, and --rollback goes back to it")
+    return _stopped(state.other, state.old, world)
+
+
+def _removed(state: Deployment, world: World) -> Event:
+    """The new slot stopped; one that nobody asks does no harm, and is there where the old one is gone."""
+    failed = _no(lambda: world.slots.probe(state.other, state.old), world)
+    if failed:
+        return Failed(f"{state.slot} still runs, without a request, as {state.other} is not ready: {failed.why}")
+    return _stopped(state.slot, state.build, world)
+
+
 def _stopped(slot: Slot, build: Build, world: World) -> Event:
     _check_idle(slot, world)
     try:
@@ -256,11 +298,16 @@ def _proven(slot: Slot, build: Build, world: World) -> Event:
 
 
 def _unready(state: Deployment, world: World) -> Failed | None:
-    """The new slot has to be ready all the time; one answer may get lost."""
+    """The new slot has to be ready all the time."""
+    return _no(lambda: world.slots.probe(state.slot, state.build), world)
+
+
+def _no(look: Callable[[], None], world: World) -> Failed | None:
+    """What is said against it the second time; one answer may get lost."""
     for last in (False, True):
         try:
-            world.slots.probe(state.slot, state.build)
-        except NotReady as error:
+            look()
+        except (NotReady, NotYet) as error:
             if last:
                 return Failed(str(error))
             world.wait(_PAUSE_S)
@@ -269,11 +316,10 @@ def _unready(state: Deployment, world: World) -> Failed | None:
     return None
 
 
-def _drained(slot: Slot, rules: BlueGreen, world: World) -> Event:
-    """It has answered all, or had its time; where nobody can tell, it has its time."""
+def _drain(slot: Slot, rules: BlueGreen, world: World) -> None:
+    """Until it has answered all, or had its time; where nobody can tell, it has its time."""
     for _ in range(math.ceil(seconds(rules.drain) / _PAUSE_S)):
         with suppress(NoEvidence):
             if world.router.in_flight(slot) == 0:
-                break
+                return
         world.wait(_PAUSE_S)
-    return Done()

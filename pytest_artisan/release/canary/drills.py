@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from pytest_artisan.release.observing import Counters, Yardstick
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.evidence import NoEvidence
 
+_Keep = Callable[[Attested], None]
 _FLAG = "new_moga_optimizer"
 _BEGAN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _TABLE = Canary(stages=(Stage(percent=5, soak="1min"), Stage(percent=100, soak="1min")))
@@ -65,7 +67,10 @@ def drills() -> Iterator[tuple[str, str, bool]]:
     }
     for violation, block in planted.items():
         yield violation, *_answer(_Users(block), _verdict)
-    yield "a verdict that expires in the first stage", *_answer(_Users(_WELL), lambda: _verdict(timedelta(seconds=20)))
+    yield (
+        "a verdict that expires in the first stage",
+        *_answer(_Users(_WELL), partial(_verdict, valid=timedelta(seconds=20))),
+    )
     yield "a verdict that was used before", *_answer(_Users(_WELL), _used)
 
 
@@ -73,18 +78,20 @@ def _changed(**counts: float) -> Block:
     return replace(_WELL, **counts)
 
 
-def _verdict(valid: timedelta = timedelta(hours=24)) -> Attested:
-    return Attested(
-        digest="planted", nonce="", commit="", kind="train", environment="dev", version="", stage=None,
-        expires=_BEGAN + valid,
+def _verdict(keep: _Keep, valid: timedelta = timedelta(hours=24)) -> None:
+    keep(
+        Attested(
+            digest="planted", nonce="", commit="", kind="train", environment="dev", version="", stage=None,
+            expires=_BEGAN + valid,
+        )
     )  # fmt: skip
 
 
-def _used() -> Attested:
+def _used(keep: _Keep) -> None:
     raise Refused("planted: it was used before", Check.USED)
 
 
-def _answer(users: _Users, admit: Callable[[], Attested]) -> tuple[str, bool]:
+def _answer(users: _Users, admit: Callable[[_Keep], None]) -> tuple[str, bool]:
     with TemporaryDirectory() as folder:
         asked = Asked(Path(folder), "dev", _FLAG, None)
         reach = Reach(asked.root, asked.environment, _FLAG, None, users.now)

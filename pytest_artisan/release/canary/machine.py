@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Of the stage that it is in: `watched` looks saw requests, `blind` ones saw none. `why` it went back."""
+    """Of the stage that it is in: `watched` looks saw requests, the last `blind` ones saw none. `why` it went back."""
 
     phase: Phase = Phase.ASKED
     stage: int = 0
@@ -119,7 +119,7 @@ def after(plan: Plan, state: State, event: Event) -> State:
     match state.phase, event:
         case Phase.ASKED | Phase.BACK | Phase.DONE, Admitted():
             return State(Phase.MOVING)
-        case Phase.MOVING | Phase.WATCHING | Phase.DONE, Back(why):
+        case Phase.ASKED | Phase.MOVING | Phase.WATCHING | Phase.DONE, Back(why):
             return _back(state, why)
         case Phase.MOVING, Expired():
             return _back(replace(state, expired=True), "the verdict expired before this share got the change")
@@ -141,7 +141,8 @@ def _judged(plan: Plan, state: State, ruling: Ruling | None, reasons: str) -> St
     if ruling is None:
         seen = replace(state, blind=state.blind + 1)
         return _back(seen, f"{seen.blind} looks saw nothing; the last one: {reasons}") if seen.blind >= soak else seen
-    seen = replace(state, watched=state.watched + 1)
+    # A look may come twice between two scrapes, and be blind for that alone.
+    seen = replace(state, watched=state.watched + 1, blind=0)
     if seen.watched < soak:
         return seen
     if ruling is Ruling.HEALTHY and last:

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from pytest_artisan.release.environments import Name
 from pytest_artisan.release.flags import FeatureFlagManager
@@ -16,6 +17,7 @@ from pytest_artisan.release.flags.bucketing import buckets_of
 from pytest_artisan.release.flags.states import State
 from pytest_artisan.release.traffic.router import SLOTS, Router, Slot
 from pytest_artisan.settings import SettingsError
+from pytest_artisan.verdict.evidence import NoEvidence
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -83,6 +85,13 @@ class Reach:
         finally:
             if self._router and before.slot:
                 self._router.shift(before.slot, before.share)
+
+    def still_ours(self, before: Before, percent: float) -> Before:
+        """What a canary that is done may go back to: not its router's weights, where they were set otherwise since."""
+        try:
+            return replace(before, slot=None) if self._router_differs(before, percent) else before
+        except NoEvidence:
+            return before
 
     def _state(self) -> State:
         state = self._manager.state(self._flag)

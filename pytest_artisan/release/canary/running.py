@@ -23,10 +23,10 @@ from pytest_artisan.release.canary.machine import (
     due,
 )
 from pytest_artisan.release.canary.reach import Before, Reach
-from pytest_artisan.release.canary.runs import Moment, Run
-from pytest_artisan.release.deployments import save
+from pytest_artisan.release.canary.runs import Moment, Run, call_back, forget, is_called_back
+from pytest_artisan.release.deployments import save, spend
 from pytest_artisan.release.health import Block, Health, Ruling
-from pytest_artisan.release.observing import Source, between
+from pytest_artisan.release.observing import Source, between, later
 from pytest_artisan.settings import SettingsError
 from pytest_artisan.verdict.evidence import NoEvidence
 
@@ -64,10 +64,7 @@ class Runner:
 
         What can not be written is taken back, and then raises SettingsError; so does what can not be taken back.
         """
-        while task := due(self.run.plan, self.run.state):
-            if not self.run.state.expired and self._clock() >= self.run.expires:
-                self.happened(Expired())
-                continue
+        while task := self._due():
             match task:
                 case Give(percent):
                     self._give(percent)
@@ -77,25 +74,33 @@ class Runner:
                     self._take_back()
         if self._fault:
             raise SettingsError(self._fault)
+        forget(self._path)
         return self.run
+
+    def _due(self) -> Give | Look | TakeBack | None:
+        """What has to be done now, after what has come in the meantime."""
+        if is_called_back(self._path):
+            self.happened(Back("it was called back"))
+        if not self.run.state.expired and self._clock() >= self.run.expires:
+            self.happened(Expired())
+        return due(self.run.plan, self.run.state)
 
     def happened(self, event: Event, **changes: Any) -> None:
         """Take note of an event, with what it changes of the run beside its state; of none that means nothing where it is."""
         state = after(self.run.plan, self.run.state, event)
         if state == self.run.state:
             return
-        run = replace(self.run, state=state, **changes)
         text = "; ".join(event.reasons) if isinstance(event, Looked) else state.why
         moment = Moment(
             at=self._clock(),
             what=type(event).__name__.lower(),  # type: ignore[arg-type]  # the events' names
             phase=state.phase,
             percent=self.run.percent,
-            seen=run.seen,
+            seen=changes.get("seen", self.run.seen),
             ruling=event.ruling if isinstance(event, Looked) else None,
             text=text,
         )
-        self._keep(run.noted(moment))
+        self._keep(replace(self.run.noted(moment), state=state, **changes))
         self._tell(moment.line)
 
     def _keep(self, run: Run) -> None:
@@ -103,7 +108,9 @@ class Runner:
         try:
             save(self._path, run)
         except SettingsError as error:
-            # Who goes on from a state that is not on disk could not be taken over, nor seen.
+            # Who goes on from a state that is not on disk could not be taken over, nor seen. The one that is there is old.
+            spend(self._path.parent)
+            call_back(self._path)
             self._fault = self._fault or f"{error}; so the canary goes back"
             self.run = replace(run, state=after(run.plan, run.state, Back(self._fault)))
 
@@ -128,6 +135,8 @@ class Runner:
 
     def _look(self) -> None:
         self._wait(self.run.look_s)
+        if is_called_back(self._path):
+            return
         last = self.run.last
         try:
             changed = self._reach.differs(self.run.before, self.run.percent)
@@ -139,7 +148,7 @@ class Runner:
             health = self.run.health.after(block)
             opinion = health.opinion()
         except _Failures as error:
-            self.happened(Looked(None, (str(error),)), last=last)
+            self.happened(Looked(None, (str(error),)), last=later(self.run.last, last))
             return
         nobody = not block.requests and opinion.ruling is not Ruling.ROLL_BACK
         event = Looked(None, ("no request",)) if nobody else Looked(opinion.ruling, opinion.reasons)
@@ -149,6 +158,7 @@ class Runner:
         try:
             left = self._reach.take_back(self.run.before, self.run.given)
         except _Failures as error:
+            spend(self._path.parent)
             self._tries += 1
             if self._tries == _TRIES:
                 raise SettingsError(f"{error}; the change is not taken back yet, --rollback tries it again") from None

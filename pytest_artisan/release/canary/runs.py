@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from pytest_artisan.release.canary.machine import Phase, Plan, State, due
@@ -16,8 +19,10 @@ from pytest_artisan.release.environments import Name
 from pytest_artisan.release.health import Block, Health, Limits, Ruling
 from pytest_artisan.release.observing import Counters, Yardstick
 from pytest_artisan.release.record import Entry, note, read, who
+from pytest_artisan.settings import SettingsError
 
 _MOST_MOMENTS = 400
+_When = Annotated[datetime, Meta(tz=True)]
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +34,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     too many, every second look is left out; `seen` stays right, as it holds sums.
     """
 
-    at: datetime
+    at: _When
     what: Literal["admitted", "expired", "moved", "looked", "back", "returned"]
     phase: Phase
     percent: float
@@ -59,28 +64,30 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One canary; `asked` is the percentage, None for all stages, and `start` that of users who had the change already.
 
-    `seen`, `health` and `last` are of the current stage.
+    `began`: when its verdict was asked for. `seen`, `health` and `last` are of the current stage.
     """
 
     environment: Name
     flag: str
     asked: float | None
     plan: Plan
-    look_s: float
+    look_s: Annotated[float, Meta(gt=0)]
     limits: Limits
     yardstick: Yardstick
     before: Before
     start: float
+    began: _When
     verdict: str
-    expires: datetime
+    expires: _When
     state: State = State()
     seen: Block = Block()
     health: Health
     last: Counters
-    timeline: tuple[Moment, ...]
+    timeline: tuple[Moment, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (0 <= self.state.stage < len(self.plan.stages) and self.timeline):
+        begun = self.timeline or self.state.phase is Phase.ASKED
+        if not (0 <= self.state.stage < len(self.plan.stages) and begun):
             raise ValueError("its stage or its timeline is missing")
 
     @property
@@ -92,6 +99,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def given(self) -> tuple[float, ...]:
         """The shares that had the change, in their order, and the one of its stage."""
         return (self.start, *(stage.percent for stage in self.plan.stages[: self.state.stage + 1]))
+
+    @property
+    def reached(self) -> float:
+        """For how many per cent of users it has moved the flag, once it is done or while it has no verdict."""
+        return self.start if self.state.phase is Phase.ASKED else self.percent
 
     @property
     def line(self) -> str:
@@ -114,10 +126,42 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return replace(self, timeline=timeline)
 
 
+def kept(path: Path) -> Run | None:
+    """The canary that is kept there, None where there is none. Raises SettingsError, also for that of another flag."""
+    try:
+        run = load(path, Run)
+        if run and (path.parent.name, path.name) != (f"deploy-{run.environment}", f"canary-{run.flag}.json"):
+            raise SettingsError(f"{path}: it is the canary of {run.flag} in {run.environment}")
+    except SettingsError as error:
+        told = "artisan flags sets a flag by hand, and without this file a canary begins anew"
+        raise SettingsError(f"{error}; {told}") from None
+    return run
+
+
+def call_back(path: Path) -> None:
+    """Have whoever watches the canary at `path`, or goes on with it, take it back. It takes no room on a disk."""
+    with suppress(OSError):
+        _call(path).touch()
+
+
+def is_called_back(path: Path) -> bool:
+    return os.path.exists(_call(path))
+
+
+def forget(path: Path) -> None:
+    """Of the next one nobody has said so; where that can not be noted, it is taken back too."""
+    with suppress(OSError):
+        _call(path).unlink()
+
+
+def _call(path: Path) -> Path:
+    return path.with_suffix(".back")
+
+
 def underway(root: Path, environment: Name) -> list[Run]:
     """The canaries of an environment that have not come to an end, by their flags."""
     paths = sorted(folder_of(root, environment).glob("canary-*.json"))
-    runs = [run for run in (load(path, Run) for path in paths) if run]
+    runs = [run for run in map(kept, paths) if run]
     return [run for run in runs if due(run.plan, run.state)]
 
 

@@ -10,9 +10,12 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from pytest_artisan.release.canary.machine import Plan, Soak
+from pytest_artisan.release.flags.bucketing import buckets_of
 from pytest_artisan.release.health import Limits
 from pytest_artisan.release.observing.queries import Queries
 from pytest_artisan.settings import SettingsError, Table, as_table, convert, seconds
+
+_TOO_MANY = 1_000_000
 
 
 class Stage(Table, frozen=True):
@@ -22,8 +25,10 @@ class Stage(Table, frozen=True):
     soak: str = "30min"
 
     def lint(self) -> Iterator[str]:
-        if not math.isclose(self.percent * 100, round(self.percent * 100)):
-            yield f"percent: {self.percent:g} is finer than 0.01"
+        try:
+            buckets_of(self.percent)
+        except SettingsError:
+            yield f"percent: {self.percent} is finer than 0.01"
         yield from _duration("soak", self.soak)
 
 
@@ -47,9 +52,14 @@ class Canary(Table, frozen=True):
         for first, second in pairwise(self.stages):
             if first.percent >= second.percent:
                 yield f"stages: {second.percent:g} does not come after {first.percent:g}"
-        for one in self.stages:
-            yield from (f"stages {complaint}" for complaint in one.lint())
-        yield from _duration("look", self.look)
+        wrong = [
+            *(f"stages {complaint}" for one in self.stages for complaint in one.lint()),
+            *_duration("look", self.look),
+        ]
+        yield from wrong
+        for one in () if wrong else self.stages:
+            if not 0 < self._looks(one) < _TOO_MANY:
+                yield f"stages soak: {one.soak} by looks of {self.look}; allowed are 1 to {_TOO_MANY - 1:,} looks"
         yield from (f"limits {complaint}" for complaint in self.limits.lint())
         yield from self.queries.lint()
 
@@ -66,7 +76,9 @@ class Canary(Table, frozen=True):
         if percent is None:
             stages = [one for one in self.stages if one.percent >= reached]
         elif percent < reached:
-            raise SettingsError(f"{percent:g} %: {reached:g} % have the change already; --rollback takes it from them")
+            raise SettingsError(
+                f"{percent:g} %: {reached:g} % have the change already, and no stage takes it from them"
+            )
         else:
             before = [one for one in self.stages if one.percent <= percent] or self.stages[:1]
             stages = [Stage(percent=percent, soak=before[-1].soak)]
@@ -77,7 +89,7 @@ class Canary(Table, frozen=True):
         return Plan(tuple(Soak(one.percent, self._looks(one)) for one in stages), self.extensions)
 
     def _looks(self, stage: Stage) -> int:
-        return math.ceil(seconds(stage.soak) / seconds(self.look))
+        return math.ceil(min(_TOO_MANY, seconds(stage.soak) / seconds(self.look)))
 
 
 def canary_of(artisan: Mapping[str, Any], where: str) -> Canary:

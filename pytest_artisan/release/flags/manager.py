@@ -73,9 +73,9 @@ class FeatureFlagManager:
         return self._rule(flag).state
 
     def rollouts(self) -> Mapping[str, State]:
-        """The flags of which a rollout has moved users, be it all of them."""
+        """The flags of which a rollout has moved users, be it all of them; none while that can not be read (`fault`)."""
         self._look()
-        return self._rollouts
+        return {} if self.fault else self._rollouts
 
     def enable_flag(self, flag: str, rollout: str | float | None = None, *, why: str, who: str | None = None) -> Change:
         """On for all, or for `rollout` per cent of users alone. Raises SettingsError, as all changes do.

@@ -14,7 +14,7 @@ from pytest_artisan.verdict.evidence import NoEvidence
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """What has been counted up to `at`, of those who have got the change; none ever goes down while a process lives.
 
-    `instances`: the requests of each process that counts, by its labels.
+    `at` is when the oldest of it was read. `instances`: the requests of each process that counts, by its labels.
     """
 
     at: datetime
@@ -52,8 +52,10 @@ def between(before: Counters, after: Counters) -> Block:
     """What was counted from one look to the next.
 
     Raises NoEvidence where that can not be known, as a process has ended, begun anew or come in with what it counted
-    elsewhen; `after` is then what the next look is compared with.
+    elsewhen; the `later` of the two is then what the next look is compared with.
     """
+    if after.at < before.at:
+        raise NoEvidence(f"what is told is of {after.at:%H:%M:%S}, and that of {before.at:%H:%M:%S} was told before")
     for instance, requests in before.instances.items():
         if instance not in after.instances:
             raise NoEvidence(f"{instance or 'the counter of requests'} is gone, and what it counted last with it")
@@ -68,6 +70,11 @@ def between(before: Counters, after: Counters) -> Block:
         if not count.is_integer():
             raise NoEvidence(f"{name}: {count:g} is no whole number; ask for counters as they are, not for their rate")
     return Block(**{name: int(count) for name, count in added.items()}, rating_sum=rating_sum)
+
+
+def later(before: Counters, after: Counters) -> Counters:
+    """What was read later: of two servers that are asked in turn one may be behind, and would tell the same twice."""
+    return max(before, after, key=lambda counters: counters.at)
 
 
 def _added(name: str, before: float, after: float) -> float:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pytest_artisan.release.prometheus import Sample
 from pytest_artisan.verdict.evidence import NoEvidence
 
+# From here on a float holds no count exactly.
+_EXACT = 2.0**53
+
 
 class Buckets:
     """How many lasted at most how many seconds, from the vector of a histogram `by (le)`. All raise NoEvidence."""
@@ -42,7 +45,7 @@ class Buckets:
 
 def sound(sample: Sample) -> float:
     """The sample's value where something can have been counted so often; raises NoEvidence."""
-    if not 0 <= sample.value < math.inf:
+    if not 0 <= sample.value < _EXACT:
         raise NoEvidence(f"{sample.value} was never counted")
     return sample.value
 
@@ -50,6 +53,9 @@ def sound(sample: Sample) -> float:
 def _bound(sample: Sample) -> float:
     text = sample.labels.get("le", "")
     try:
-        return float(text)
+        bound = float(text)
     except ValueError:
-        raise NoEvidence(f"{text!r} is no bound of a histogram") from None
+        bound = math.nan
+    if math.isnan(bound):
+        raise NoEvidence(f"{text!r} is no bound of a histogram")
+    return bound

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -86,7 +86,7 @@ class PrometheusSource:
         """By those who were without the change in the last half hour; where they tell none, by what was recorded."""
         query = self._queries[_RECENT]
         try:
-            recent = Buckets(self._server.query(query, now.timestamp()))
+            recent = Buckets(self._asked(query, now))
             if recent.total < FEWEST:
                 raise NoEvidence(f"{recent.total:.0f} requests are too few, it takes {FEWEST}")
             p95_s = recent.quantile(_P95)
@@ -101,10 +101,13 @@ class PrometheusSource:
 
     def counters(self, yardstick: Yardstick, now: datetime) -> Counters:
         """Slow are those beyond the first bound of the histogram that is not below the yardstick's time."""
-        answers = self._answers(now)
+        answers: dict[str, list[Sample]] = {name: [] for name in self._queries}
+        for sample in self._asked(self._all, now):
+            answers.get(sample.labels.get(_OF, ""), []).append(sample)
         with self._naming("scraped"):
-            age_s = now.timestamp() - _only(answers["scraped"])
-            if age_s > STALE_S:
+            scraped = _only(answers["scraped"])
+            age_s = answers["scraped"][0].at - scraped
+            if not 0 <= age_s <= STALE_S:
                 raise NoEvidence(f"{age_s:.0f} s ago, and {STALE_S:.0f} are allowed")
         with self._naming("requests"):
             instances = {_labels(sample): sound(sample) for sample in answers["requests"]}
@@ -119,14 +122,16 @@ class PrometheusSource:
             with self._naming("durations"):
                 buckets = Buckets(answers["durations"])
                 counted |= {"timed": buckets.total, "slow": buckets.longer_than(yardstick.slow_s)}
-        return Counters(at=now, instances=instances, **counted)
+        return Counters(at=datetime.fromtimestamp(scraped, UTC), instances=instances, **counted)
 
-    def _answers(self, now: datetime) -> dict[str, list[Sample]]:
-        """The series of each query."""
-        answers: dict[str, list[Sample]] = {name: [] for name in self._queries}
-        for sample in self._server.query(self._all, now.timestamp()):
-            answers.get(sample.labels.get(_OF, ""), []).append(sample)
-        return answers
+    def _asked(self, query: str, now: datetime) -> tuple[Sample, ...]:
+        """As it is now, by the server's clock: one here that is late would be told how it was before a change."""
+        answer = self._server.query(query)
+        for sample in answer:
+            apart_s = sample.at - now.timestamp()
+            if abs(apart_s) > STALE_S:
+                raise NoEvidence(f"{self._server.url}: its clock and the one here are {apart_s:+.0f} s apart")
+        return answer
 
     @contextmanager
     def _naming(self, name: str) -> Iterator[None]:

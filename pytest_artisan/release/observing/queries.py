@@ -24,16 +24,23 @@ class Queries(Table, frozen=True):
     `recent`: what `durations` gained in half an hour, of those who are the baseline.
     """
 
-    # A process that says nothing of the flag has told it to nobody.
+    # A process that says nothing of the flag has told it to nobody. One that is read twice, so that all would count
+    # double, is an error of the join, and one that began anew has another label.
     requests: _PromQL = (
-        f"sum by (instance) (artisan_cohort_requests_total{{{_COHORT}}}) or sum by (instance) (artisan_build_info) * 0"
+        f"sum by (instance) (artisan_cohort_requests_total{{{_COHORT}}})"
+        " * on (instance) group_left (started) artisan_build_info"
+        " or sum by (instance, started) (artisan_build_info) * 0"
     )
     errors: _PromQL = f"sum(artisan_cohort_errors_total{{{_COHORT}}})"
     durations: _PromQL = f"sum by (le) (artisan_cohort_duration_seconds_bucket{{{_COHORT}}})"
     ratings: _PromQL = f"sum(artisan_cohort_rating_count{{{_COHORT}}})"
     rating_sum: _PromQL = f"sum(artisan_cohort_rating_sum{{{_COHORT}}})"
     schema_failures: _PromQL = f"sum(artisan_cohort_schema_failures_total{{{_COHORT}}})"
-    scraped: _PromQL = "min(timestamp(artisan_build_info))"
+    # Nothing while one that has counted can not be read: it may be down.
+    scraped: _PromQL = (
+        "min(timestamp(artisan_build_info)) unless on ()"
+        f" (up == 0 and on (instance) max_over_time(artisan_cohort_requests_total{{{_COHORT}}}[30m]))"
+    )
     recent: _PromQL = f"sum by (le) (increase(artisan_cohort_duration_seconds_bucket{{{_COHORT}}}[30m]))"
 
     def filled(self, values: Mapping[str, str]) -> dict[str, str]:
@@ -46,7 +53,8 @@ class SlotQueries(Queries, frozen=True):
 
     requests: _PromQL = (
         f"sum by (instance) (http_requests_total{{{_SLOT}}})"
-        ' or sum by (instance) (artisan_build_info{slot="$slot"}) * 0'
+        ' * on (instance) group_left (started) artisan_build_info{slot="$slot"}'
+        ' or sum by (instance, started) (artisan_build_info{slot="$slot"}) * 0'
     )
     errors: _PromQL = (
         f'sum(http_requests_total{{{_SLOT},status=~"5.."}}) or sum(artisan_build_info{{slot="$slot"}}) * 0'
@@ -55,5 +63,6 @@ class SlotQueries(Queries, frozen=True):
     ratings: _PromQL = 'sum(artisan_user_rating_count{slot="$slot"})'
     rating_sum: _PromQL = 'sum(artisan_user_rating_sum{slot="$slot"})'
     schema_failures: _PromQL = 'sum(artisan_brief_schema_failures_total{slot="$slot"})'
-    scraped: _PromQL = 'min(timestamp(artisan_build_info{slot="$slot"}))'
+    # Nothing while one of them can not be read; what ran there before was stopped.
+    scraped: _PromQL = 'min(timestamp(artisan_build_info{slot="$slot"})) unless on () up{slot="$slot"} == 0'
     recent: _PromQL = f"sum by (le) (increase(http_request_duration_seconds_bucket{{{_SLOT}}}[30m]))"

@@ -6,20 +6,24 @@ import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from pytest_artisan import tools
 from pytest_artisan.loopback import is_here
+from pytest_artisan.release.addresses import certificates
 from pytest_artisan.release.slots.settings import PLACEHOLDER, Slots
 from pytest_artisan.release.traffic.router import Slot
 from pytest_artisan.release.versions import is_hotfix
 from pytest_artisan.settings import SettingsError, one_line, parse_json
 from pytest_artisan.verdict.evidence import NoEvidence
 
-_ANSWER_S, _ANSWER_BYTES = 5.0, 1 << 16
+if TYPE_CHECKING:
+    import httpx2
+
+_ANSWER_S, _ANSWER_BYTES, _QUOTED = 5.0, 1 << 16, 100
 
 
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,7 +50,10 @@ class Control(Protocol):
         ...
 
     def probe(self, slot: Slot, build: Build) -> None:
-        """Ask the slot once; raises NotReady where it does not answer, is not ready, or is another version."""
+        """Ask the slot once; raises NotReady where it does not answer, is not ready, or is another version.
+
+        Where nobody knows what the build is, any version will do.
+        """
         ...
 
     def stop(self, slot: Slot, build: Build) -> None:
@@ -95,35 +102,35 @@ class SlotCommands:
 
 async def _probe(url: str, build: Build) -> None:
     """/health/ready has to answer 200, and /health, where there is one that names a version, the right one."""
-    status, _ = await _get(f"{url.rstrip('/')}/health/ready")
-    if status != 200:
-        raise NotReady(f"/health/ready answers {status}, not 200")
-    status, body = await _get(f"{url.rstrip('/')}/health")
-    reported = _version_in(body) if status == 200 else ""
-    if reported and not same_version(reported, build):
-        raise NotReady(f"it is version {reported!r}, not {build.version}")
-
-
-async def _get(url: str) -> tuple[int, bytes]:
     import httpx2
 
     try:
-        # For all of it: a client's own timeout begins again with each byte.
-        async with (
-            asyncio.timeout(_ANSWER_S),
-            httpx2.AsyncClient(timeout=None, trust_env=not is_here(url)) as client,
-            client.stream("GET", url) as response,
-        ):
-            body = b""
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > _ANSWER_BYTES:
-                    raise NotReady(f"{url} answers with more than {_ANSWER_BYTES} bytes")
-            return response.status_code, body
+        async with httpx2.AsyncClient(timeout=None, trust_env=not is_here(url), verify=certificates(url)) as client:
+            status, _ = await _get(client, f"{url.rstrip('/')}/health/ready")
+            if status != 200:
+                raise NotReady(f"/health/ready answers {status}, not 200")
+            status, body = await _get(client, f"{url.rstrip('/')}/health")
     except TimeoutError:
         raise NotReady(f"no whole answer within {_ANSWER_S:g} s") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise NotReady(f"no answer: {type(error).__name__}: {error}") from None
+    except (ValueError, ImportError, OSError) as error:
+        # The environment's proxy or certificates; without a text, which may quote a password.
+        raise NotReady(f"no answer: {type(error).__name__}") from None
+    reported = _version_in(body) if status == 200 else ""
+    if reported and build.version and not same_version(reported, build):
+        raise NotReady(f"it is version {reported[:_QUOTED]!r}, not {build.version}")
+
+
+async def _get(client: httpx2.AsyncClient, url: str) -> tuple[int, bytes]:
+    # For all of it: a client's own timeout begins again with each byte.
+    async with asyncio.timeout(_ANSWER_S), client.stream("GET", url) as response:
+        body = b""
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > _ANSWER_BYTES:
+                raise NotReady(f"{url} answers with more than {_ANSWER_BYTES} bytes")
+        return response.status_code, body
 
 
 def _version_in(body: bytes) -> str:

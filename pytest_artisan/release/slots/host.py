@@ -48,6 +48,12 @@ def start(root: Path, slot: str, version: str, command: Sequence[str]) -> str:
             return f"{slot}: {version} runs already, process {running.pid}"
         if running is not None:
             _end(running, life)
+
+        def name() -> None:
+            # By the process itself: one that nobody names could not be ended, were this one killed meanwhile.
+            os.ftruncate(life, 0)
+            os.pwrite(life, msgspec.json.encode(Running(os.getpid(), version, wanted)), 0)
+
         with open(path.with_suffix(".log"), "ab", opener=_opened) as log:
             try:
                 # The lock goes on to the process and ends with it, so the number of one that is gone is not trusted.
@@ -60,13 +66,14 @@ def start(root: Path, slot: str, version: str, command: Sequence[str]) -> str:
                     stderr=log,
                     start_new_session=True,
                     pass_fds=[life],
+                    preexec_fn=name,  # noqa: PLW1509  # no thread of this process holds what it needs
                 )
             except OSError as error:
                 raise SettingsError(f"{slot}: {wanted[0]} did not start: {error.strerror}") from None
+            except subprocess.SubprocessError:
+                raise SettingsError(f"{path}: what runs could not be written down, so nothing was started") from None
         # It is for another command to end, and for no one here to wait for.
         process.returncode = 0
-        os.ftruncate(life, 0)
-        os.pwrite(life, msgspec.json.encode(Running(process.pid, version, wanted)), 0)
         return f"{slot}: {version} runs, process {process.pid}; its output is in {path.with_suffix('.log')}"
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +25,8 @@ MOST_RUNS = 50
 _MOST_GATES = 40
 # More than 50 runs of 40 gates take.
 _READ = 4_000_000
+# Of a session that began later; a clock that was farther ahead would keep its runs the newest for ever.
+_AHEAD = timedelta(days=1)
 _HELD = re.compile(r"""<meta name="artisan-runs" content='([^'<>]*)'>""")
 
 _Text = Annotated[str, Meta(max_length=100)]
@@ -53,7 +55,9 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     gates: Annotated[tuple[GateRun, ...], Meta(max_length=_MOST_GATES)]
 
 
-_Runs = Annotated[tuple[Run, ...], Meta(max_length=MOST_RUNS)]
+class _Held(msgspec.Struct, frozen=True, array_like=True):
+    project: _Text
+    runs: Annotated[tuple[Run, ...], Meta(max_length=MOST_RUNS)]
 
 
 def run_of(verdict: Verdict, at: datetime) -> Run:
@@ -88,32 +92,38 @@ def _within(number: float | None) -> float | None:
     return number if number is not None and abs(number) <= 1e300 else None
 
 
-def embedded(runs: Iterable[Run]) -> str:
-    """The runs as JSON in which nothing is markup, and nothing ends an attribute in single quotes."""
-    text = msgspec.json.encode(list(runs)).decode()
+def embedded(project: str, runs: Iterable[Run]) -> str:
+    """The runs of a project as JSON in which nothing is markup, and nothing ends an attribute in single quotes."""
+    text = msgspec.json.encode(_Held(_cut(project), tuple(runs))).decode()
     return re.sub("[&<>']", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def earlier(pages: Iterable[Path]) -> tuple[tuple[Run, ...], str]:
-    """The runs that these pages, which were set aside, hold; and why not all of them could be read, empty where they could."""
+def earlier(pages: Iterable[Path], project: str, at: datetime) -> tuple[tuple[Run, ...], str]:
+    """This project's runs before `at` that these pages hold, and why not all could be read, empty where they could.
+
+    Each page was set aside; what lies in its place is of another session that was quicker.
+    """
     found: dict[tuple[datetime, str], Run] = {}
-    remark = ""
-    for path in map(aside, pages):
+    remark, latest = "", at + _AHEAD
+    for path in (path for page in pages for path in (aside(page), page)):
         if os.path.lexists(path):
             try:
-                found |= {(run.at, run.commit): run for run in _read(path)}
+                found |= {(run.at, run.commit): run for run in _read(path, project) if run.at <= latest}
             except (OSError, ValueError, RecursionError) as error:
                 remark = f"the report that lay here before could not be read, so its runs are left out: {error}"
     return tuple(sorted(found.values(), key=lambda run: run.at)), remark
 
 
-def _read(path: Path) -> tuple[Run, ...]:
+def _read(path: Path, project: str) -> tuple[Run, ...]:
     """Raises OSError and ValueError, of which msgspec's errors are."""
     if not path.is_file():
         raise ValueError("it is no file")
     with path.open("rb") as file:
         head = file.read(_READ).decode(errors="replace")
-    held = _HELD.search(head)
-    if held is None:
+    data = _HELD.search(head)
+    if data is None:
         raise ValueError("it holds no runs")
-    return msgspec.json.decode(held[1], type=_Runs)
+    held = msgspec.json.decode(data[1], type=_Held)
+    if held.project != _cut(project):
+        raise ValueError(f"it is of the project {held.project}")
+    return held.runs

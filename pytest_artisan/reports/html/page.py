@@ -16,7 +16,7 @@ from pytest_artisan.reports.html.advice import ADVICE
 from pytest_artisan.reports.html.history import MOST_RUNS, Run, embedded, run_of
 from pytest_artisan.reports.html.pictures import bar, pictures
 from pytest_artisan.reports.html.rollouts import Rollout
-from pytest_artisan.reports.html.trends import trends
+from pytest_artisan.reports.html.trends import trends, value_in
 from pytest_artisan.reports.wording import by_cause, grouped, notes, rows
 from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.decide import GateVerdict, Purpose, Verdict
@@ -57,27 +57,35 @@ def as_html(
     `earlier` are the runs before this one, in order of time, `remarks` what a reader must know of how it was made.
     """
     runs = [*earlier, run_of(verdict, at)][-MOST_RUNS:]
-    told = grouped(verdict.reasons)
+    reasons = grouped(verdict.reasons)
     return _template().render(
         verdict=verdict,
         answer="GO" if verdict.go else "NO-GO",
+        but=_but(verdict),
         qualities=_qualities(verdict),
         project=project,
         at=f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-        reasons=_part(told, _FIRST_REASONS),
-        more_reasons=_part(told[_FIRST_REASONS:], _MORE_REASONS),
+        reasons=_part(reasons, _FIRST_REASONS),
+        more_reasons=_part(reasons[_FIRST_REASONS:], _MORE_REASONS),
         warnings=_part(grouped(verdict.warnings), _ROWS),
         gates=[(gate, *row[2:]) for gate, row in zip(verdict.gates, rows(verdict), strict=True)],
         rollouts=[rollout for rollout in rollouts if rollout.steps],
         runs=list(reversed(runs)),
         trends=trends(runs) if len(runs) > 1 else [],
-        data=embedded(runs),
+        data=embedded(project, runs),
         remarks=[*remarks, *notes(verdict)],
     )
 
 
 def _part(told: Sequence[Some], most: int) -> _Part[Some]:
     return _Part(told[:most], max(len(told) - most, 0))
+
+
+def _but(verdict: Verdict) -> str:
+    """What keeps a GO from being one for a release, in two words."""
+    if not verdict.go or (verdict.purpose is not Purpose.LOCAL and not verdict.partial):
+        return ""
+    return "partial run" if verdict.partial else "local run"
 
 
 def _qualities(verdict: Verdict) -> list[str]:
@@ -122,6 +130,7 @@ def _template() -> Template:
         "value": _value,
         "reach": reach,
         "by_cause": by_cause,
+        "value_in": value_in,
         "state_of": _state_of,
     }
     # What was drawn here holds no text but what was escaped as it was drawn; what is embedded holds no markup.

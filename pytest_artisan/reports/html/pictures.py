@@ -65,12 +65,13 @@ def sheet_of(title: str, width: int = WIDTH) -> Sheet:
 def _distribution(m: Measurement, samples: Samples) -> Picture:
     answered = sorted(value for value in samples.values if value is not None)
     n = len(samples.values)
-    title = f"{m.name}: share of {n} that took at most so long"
+    title = f"{m.name}: share of {n} that took at most this long"
     sheet = sheet_of(title)
     across = LogScale(Scale(*log_range(m, answered), sheet.left, sheet.right))
     up = Scale(0.0, 1.0, BOTTOM, TOP)
     sheet.ticks_up((up(share), f"{share:.0%}") for share in (0.0, 0.5, 0.95))
-    sheet.ticks_across(BOTTOM, _sparse(across), f"{m.unit}, logarithmic")
+    ticks = ((across(tick), f"{tick:g}") for tick in across.ticks())
+    sheet.ticks_across(BOTTOM, _apart(ticks, 46), f"{m.unit}, logarithmic")
     if m.interval is not None:
         low, high = map(across, m.interval)
         sheet.rect("band", low, TOP, round(max(high - low, 1), 1), BOTTOM - TOP)
@@ -85,9 +86,13 @@ def _distribution(m: Measurement, samples: Samples) -> Picture:
     return Picture(title, str(sheet), ("quantile", m.unit), tuple(_quantiles(answered, n)))
 
 
-def _sparse(scale: LogScale) -> list[tuple[float, str]]:
-    ticks = scale.ticks()
-    return [(scale(tick), f"{tick:g}") for tick in ticks[:: math.ceil(len(ticks) / 7)]]
+def _apart(ticks: Iterable[tuple[float, str]], room: float) -> Iterator[tuple[float, str]]:
+    """Without those that stand too close to the one before."""
+    before = math.inf
+    for place, label in ticks:
+        if abs(place - before) >= room:
+            yield place, label
+            before = place
 
 
 def _post(sheet: Sheet, kind: str, x: float, label: str, y: int, *, is_left: bool) -> None:
@@ -112,7 +117,7 @@ def _moments(m: Measurement, samples: Samples) -> Picture:
     answered = [(at, value) for at, value in zip(samples.at, samples.values, strict=True) if value is not None]
     times = Scale(_held(min((0.0, *samples.at))), _held(max((*samples.at, 1e-3))), sheet.left, sheet.right)
     up = LogScale(Scale(*log_range(m, [value for _, value in answered]), BOTTOM, TOP))
-    sheet.ticks_up((up(tick), brief(tick, m.unit)) for tick in up.ticks())
+    sheet.ticks_up(_apart(((up(tick), brief(tick, m.unit)) for tick in up.ticks()), 17))
     sheet.ticks_across(BOTTOM, ((times(tick), f"{tick:g}") for tick in times.ticks()), "seconds")
     for kind, is_over in (("dots", False), ("over", True)):
         places = {(times(at), up(value)): None for at, value in answered if _is_over(m, value) is is_over}
@@ -124,23 +129,23 @@ def _moments(m: Measurement, samples: Samples) -> Picture:
     if m.limit is not None:
         sheet.path("limit", f"M{sheet.left} {up(m.limit.value)}H{sheet.right}")
         sheet.text("limit", sheet.right, 18, f"¦ limit {brief(m.limit.value, m.unit)}", "end")
-    rows = tuple(_by_moment(samples, m.unit))
-    return Picture(title, str(sheet), ("seconds", "requests", "failed", "median", "slowest", "sent late by"), rows)
+    head = ("seconds", "requests", "failed", *(f"{what}, {m.unit}" for what in ("median", "slowest", "sent late by")))
+    return Picture(title, str(sheet), head, tuple(_by_moment(samples)))
 
 
 def _is_over(m: Measurement, value: float) -> bool:
     return m.limit is not None and not m.limit.holds(value)
 
 
-def _by_moment(samples: Samples, unit: str) -> Iterator[tuple[str, ...]]:
+def _by_moment(samples: Samples) -> Iterator[tuple[str, ...]]:
     n = len(samples.at)
     for start, end in ((n * k // _MOMENTS, n * (k + 1) // _MOMENTS) for k in range(_MOMENTS)):
         if start < end:
             values = samples.values[start:end]
             answered = sorted(value for value in values if value is not None)
-            told = [brief(answered[len(answered) // 2], unit), brief(answered[-1], unit)] if answered else ["-", "-"]
+            told = [brief(answered[len(answered) // 2]), brief(answered[-1])] if answered else ["-", "-"]
             span = f"{samples.at[start]:.1f} to {samples.at[end - 1]:.1f}"
-            late = brief(max(samples.late[start:end]), unit)
+            late = brief(max(samples.late[start:end]))
             yield span, str(len(values)), str(len(values) - len(answered)), *told, late
 
 

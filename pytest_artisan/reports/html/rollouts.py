@@ -34,7 +34,7 @@ class Rollout:
         """The share of users over the time; not for a rollout without a step."""
         begun = self.steps[0].at
         minutes = [(step.at - begun).total_seconds() / 60 for step in self.steps]
-        title = "Share of users who have the change, by minutes since it began"
+        title = f"Share of users who have the change, by minutes since {begun:%Y-%m-%d %H:%M} UTC"
         sheet = sheet_of(title)
         times = Scale(min(minutes), max((*minutes, 1.0)), sheet.left, sheet.right)
         levels = sorted({step.percent for step in self.steps} | {0.0})
@@ -47,16 +47,9 @@ class Rollout:
         for kind in ("plain", "good", "bad"):
             marked = (place for place, step in zip(places, self.steps, strict=True) if step.kind == kind)
             sheet.path(f"step {kind}", "".join(f"M{x:g} {y:g}h0" for x, y in marked))
-        head = ("time (UTC)", "what", "users", "requests", "errors", "why")
-        return Picture(title, str(sheet), head, tuple(_row(step) for step in self.steps))
+        head = ("minutes", "what", "users", "requests", "errors", "why")
+        return Picture(title, str(sheet), head, tuple(map(_row, minutes, self.steps)))
 
 
-def _row(step: Step) -> tuple[str, ...]:
-    return (
-        f"{step.at:%Y-%m-%d %H:%M:%S}",
-        step.what,
-        f"{step.percent:g} %",
-        str(step.requests),
-        str(step.errors),
-        step.text,
-    )
+def _row(minute: float, step: Step) -> tuple[str, ...]:
+    return f"{minute:.1f}", step.what, f"{step.percent:g} %", str(step.requests), str(step.errors), step.text

@@ -30,10 +30,19 @@ class Trend:
 
 
 def trends(runs: Sequence[Run]) -> list[Trend]:
-    """For every gate of the last run, over it and those before it."""
-    shown = runs[-_SHOWN:]
+    """For every gate of the last run, over it and those before it in the same environment."""
+    shown = [run for run in runs if run.environment == runs[-1].environment][-_SHOWN:]
     by_run = [{gate.name: gate for gate in run.gates} for run in shown]
     return [_trend(now, [gates.get(now.name) for gates in by_run]) for now in runs[-1].gates]
+
+
+def value_in(gate: GateRun, last: Run) -> str:
+    """What a gate measured in a run; named where it is not what it measured in the last one."""
+    if gate.value is None:
+        return ""
+    value = quantity(_digits(gate.value), gate.unit)
+    is_known = any((one.name, one.measured) == (gate.name, gate.measured) for one in last.gates)
+    return value if is_known else f"{gate.measured} {value}"
 
 
 def _trend(now: GateRun, over: Sequence[GateRun | None]) -> Trend:
@@ -42,14 +51,14 @@ def _trend(now: GateRun, over: Sequence[GateRun | None]) -> Trend:
     earlier = [value for value in values[:-1] if value is not None]
     unit = now.unit if now.measured else "s"
     value = values[-1]
-    told = f"{quantity(min(earlier), '1')} to {quantity(max(earlier), '1')}" if earlier else "-"
+    span = f"{quantity(min(earlier), '1')} to {quantity(max(earlier), '1')}" if earlier else "-"
     return Trend(
         now.name,
         _strip(now.name, over),
         _line(now, values),
         now.measured or "time",
         "no data" if value is None else quantity(_digits(value), unit),
-        told,
+        span,
     )
 
 

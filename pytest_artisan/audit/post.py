@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
-import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
+from pytest_artisan import waiting
 from pytest_artisan.audit.budget import Budget
 from pytest_artisan.audit.inventory import NoAudit
 from pytest_artisan.clock import asked_pause
@@ -32,7 +30,6 @@ _HEADERS = {
 _TRIES = 3
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
-_GRACE_S = 0.5
 
 _Answer = TypeVar("_Answer")
 
@@ -136,26 +133,9 @@ class Service:
 
 
 def within(budget: Budget, base: str, ask: Callable[[], Coroutine[None, None, _Answer]]) -> _Answer:
-    """What a coroutine gives within what is left of a budget. Raises NoAudit, which names the `base`, where it is late.
-
-    It runs in a thread of its own: this one may have an event loop, and a name server that hangs can not be cancelled.
-    """
-    left = budget.left()
-    done: Future[_Answer] = Future()
-
-    async def bounded() -> _Answer:
-        async with asyncio.timeout(left):
-            return await ask()
-
-    def work() -> None:
-        try:
-            done.set_result(asyncio.run(bounded()))
-        except BaseException as error:  # noqa: BLE001  # raised again where the answer is asked for
-            done.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
+    """What a coroutine gives within what is left of a budget. Raises NoAudit, which names the `base`, where it is late."""
     try:
-        return done.result(left + _GRACE_S)
+        return waiting.within(budget.left(), ask)
     except TimeoutError:
         raise NoAudit(f"{base}: gives no whole answer within {budget.seconds:g} s") from None
     except BaseExceptionGroup as group:

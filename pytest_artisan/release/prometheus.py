@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -18,12 +15,12 @@ from pytest_artisan.loopback import is_here
 from pytest_artisan.release.addresses import certificates
 from pytest_artisan.settings import one_line
 from pytest_artisan.verdict.evidence import NoEvidence
+from pytest_artisan.waiting import within
 
 if TYPE_CHECKING:
     import httpx2
 
 _MOST_BYTES = 8 * 1024 * 1024
-_GRACE_S = 0.5
 _QUOTED = 200  # characters of what a server says
 # As Go writes floats; Python's own reader would also take "1_000", " 1" and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|[+-]Inf", re.ASCII)
@@ -147,23 +144,9 @@ class Prometheus:
             raise _Fault(f"no result that can be read: {error}") from None
 
     def _within(self, address: str) -> tuple[int, bytes]:
-        """Status and body, in a thread of its own: this one may have an event loop, and a name server may hang."""
-        done: Future[tuple[int, bytes]] = Future()
-
-        async def bounded() -> tuple[int, bytes]:
-            # For all of it: a client's own timeout begins again with each byte.
-            async with asyncio.timeout(self._timeout_s):
-                return await self._get(address)
-
-        def work() -> None:
-            try:
-                done.set_result(asyncio.run(bounded()))
-            except BaseException as error:  # noqa: BLE001  # raised again where the answer is asked for
-                done.set_exception(error)
-
-        threading.Thread(target=work, daemon=True).start()
+        """Status and body; raises _Fault."""
         try:
-            return done.result(self._timeout_s + _GRACE_S)
+            return within(self._timeout_s, lambda: self._get(address))
         except TimeoutError:
             raise _Fault(f"no whole answer within {self._timeout_s:g} s") from None
 

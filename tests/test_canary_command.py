@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import signal
@@ -19,6 +20,7 @@ from canary_house import FLAG, NOW, UNDECIDED, WELL, WRONG, Clock, Seen, Users, 
 from msgspec import structs
 
 from pytest_artisan.cli import main
+from pytest_artisan.commands.lasting import tell
 from pytest_artisan.release import record
 from pytest_artisan.release.attestation.attested import Attested, Wanted
 from pytest_artisan.release.canary.runs import Run
@@ -215,7 +217,7 @@ def test_rollback_of_a_canary_that_somebody_watches_happens_at_once_and_ends_it(
     assert f"{FLAG} is on for 0 % of users, as before" in out
     assert f"a deployment to dev is running: canary {FLAG} by kim" in out
     assert (status, desk.flag()) == (1, (False, 0))
-    assert out.splitlines()[-1].startswith(f"canary {FLAG} in dev was taken back from 100 %: --rollback")
+    assert out.splitlines()[-1] == f"canary {FLAG} in dev was taken back from 100 %: it was called back"
 
 
 def test_rollback_reaches_whoever_watches_where_nothing_has_changed_yet(desk: Desk) -> None:
@@ -462,6 +464,13 @@ def test_a_canary_that_nobody_reads_is_watched_all_the_same(desk: Desk) -> None:
     process.stderr.close()
     assert (process.wait(timeout=20), err) == (1, "")
     assert desk.flag() == (False, 0)
+
+
+def test_no_letter_ends_a_canary(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(out, "ascii"))
+    tell("says Zoë")
+    assert out.getvalue() == b"says Zo\\xeb\n"
 
 
 def test_the_page_shows_the_defaults() -> None:

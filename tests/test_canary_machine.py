@@ -42,7 +42,7 @@ from pytest_artisan.release.canary.machine import (
 from pytest_artisan.release.canary.reach import Before, Reach
 from pytest_artisan.release.canary.runs import Run
 from pytest_artisan.release.canary.settings import Canary, Stage
-from pytest_artisan.release.deployments import load
+from pytest_artisan.release.deployments import alone, load, save
 from pytest_artisan.release.flags.states import State as Setting
 from pytest_artisan.release.health import Block, Ruling
 from pytest_artisan.release.traffic.haproxy import HAProxy
@@ -445,7 +445,7 @@ def test_the_state_that_is_on_disk_is_the_state(tmp_path: Path) -> None:
     assert load(place.asked.path, Run) == run
 
 
-@pytest.mark.parametrize("first", [1, 4], ids=["in the first stage", "in the second one"])
+@pytest.mark.parametrize("first", [0, 1, 4], ids=["at the first move", "in the first stage", "in the second one"])
 def test_what_can_not_be_written_is_taken_back(tmp_path: Path, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     place = project(tmp_path)
     runner, full, sync = place.runner(), itertools.count(), os.fsync
@@ -466,6 +466,25 @@ def test_what_can_not_be_written_is_taken_back(tmp_path: Path, first: int, monke
     run = place.deploy()
     assert run.state.phase is Phase.BACK
     assert place.state == (False, 0)
+
+
+def test_a_full_disk_has_room_to_go_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    spare = place.asked.path.with_name("spare")
+
+    def full(path: Path, run: Run) -> None:
+        if spare.exists():
+            raise SettingsError("a full disk")
+        save(path, run)
+
+    with alone(place.root, "dev", "a canary", "kim", NOW):
+        runner = place.runner()
+        assert spare.stat().st_blocks * 512 >= 2 << 20
+        monkeypatch.setattr("pytest_artisan.release.canary.running.save", full)
+        with pytest.raises(SettingsError, match="a full disk; so the canary goes back"):
+            runner.finish()
+    left = load(place.asked.path, Run)
+    assert left is not None
+    assert (left.state.phase, place.state) == (Phase.BACK, (False, 0))
 
 
 def test_a_timeline_has_an_end_and_its_sums_stay(place: Place) -> None:

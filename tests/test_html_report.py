@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-from chromium_house import dom_of, installed
+from chromium_house import Frame, body_of, doms_of, installed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_house import NOW, PAYLOADS, Parsed, check_it_stands_alone, everything, page, verdict_of, written
@@ -36,93 +35,121 @@ from pytest_artisan.verdict.judge import Code
 quick = settings(max_examples=40, derandomize=True, deadline=None)
 
 
-def asked_of(listener: socket.socket) -> bytes:
-    """All that was sent to it; that it was connected to is the browser's haste."""
-    told = b""
-    with suppress(BlockingIOError):
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(5)
-                told += connection.recv(1000)
-    return told
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setblocking(False)
-        yield server
-
-
-@installed
-def test_markup_of_others_stays_text_in_a_real_browser(tmp_path: Path, listener: socket.socket) -> None:
-    """Without the page's content-security policy, so that what is tested is that nothing needs it."""
-    host = "{}:{}".format(*listener.getsockname())
-    text = " ".join(PAYLOADS).replace("HOST", host)
-    expected = Parsed(everything())
-    hostile = re.sub(r"<meta http-equiv[^>]*>\n", "", everything(text), count=1)
-    assert 'http-equiv="Content' not in hostile
-
-    found = Parsed(dom_of(written(tmp_path / "page.html", hostile)))
-
-    policy = ("meta", ("http-equiv", "content"))
-    assert found.skeleton == [element for element in expected.skeleton if element != policy]
-    assert "owned" not in found.elements[0][1]
-    for payload in PAYLOADS[:-3]:
-        shown = "".join(c if c.isprintable() else " " for c in payload.replace("HOST", host))
-        assert shown in found.text, payload
-    assert asked_of(listener) == b""
-
-
-@installed
-def test_the_policy_stops_what_is_not_the_pages_own(tmp_path: Path, listener: socket.socket) -> None:
-    url = "http://{}:{}/owned".format(*listener.getsockname())
-    more = f"<script>document.title='owned'</script><img src={url}><style>h1{{color:blue}}</style><iframe src={url}>"
-    planted = everything().replace("</main>", f"{more}</main>")
-
-    found = Parsed(dom_of(written(tmp_path / "page.html", planted)))
-
-    assert "script" in {tag for tag, _ in found.elements}
-    assert "owned" not in found.text.partition("NO-GO")[0]
-    assert asked_of(listener) == b""
-
-
-_AXE = """
+_META_POLICY = re.compile(r"<meta http-equiv[^>]*>\n")
+_LOOK = """
 <script>{axe}</script>
 <script>
 for (const closed of document.querySelectorAll("details")) closed.open = true;
-const drawn = getComputedStyle(document.querySelector("h1"));
-axe.run(document, {{resultTypes: ["violations"]}}).then(found => {{
+const cut = [document.documentElement, ...document.querySelectorAll(".wide")].filter(e => e.scrollWidth > e.clientWidth);
+axe.run(document, {{resultTypes: ["violations"]{rules}}}).then(found => {{
   const told = {{
     dark: matchMedia("(prefers-color-scheme: dark)").matches,
     rules: found.passes.length,
     violations: found.violations.map(v => [v.id, v.nodes.map(n => n.html + " " + n.failureSummary)]),
-    incomplete: found.incomplete.map(v => v.id),
-    wide: document.documentElement.scrollWidth > innerWidth,
+    cut: cut.map(e => e.ariaLabel),
   }};
   document.body.textContent = JSON.stringify(told);
 }});
 </script>
 """
+# What depends on the colours, and what takes no time: all else is the same in each frame.
+_CONTRAST, _LITTLE = (f', runOnly: ["{rule}"]' for rule in ("color-contrast", "html-has-lang"))
+
+
+class Host:
+    """A server that is asked by whatever is no text."""
+
+    def __init__(self) -> None:
+        asked = self.asked = set[str]()
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # noqa: N802 - its name
+                asked.add(self.path)
+                self.send_error(404)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.name = "{}:{}".format(*self.server.server_address[:2])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a browser made of the pages, what it asked of the host, and what axe says of the page in each look."""
+
+    hostile: Parsed
+    planted: Parsed
+    asked: set[str]
+    host: str
+    axe: dict[str, Any]
+
+
+def looked_at(rules: str) -> str:
+    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    shown = _META_POLICY.sub("", everything("한글 and plain"), count=1)
+    return shown.replace("</body>", _LOOK.format(axe=axe, rules=rules) + "</body>")
+
+
+def pages_with(url: str) -> dict[str, str]:
+    """Those that want something of a host; the last one may, which shows that the browser would ask."""
+    host = url.removeprefix("http://")
+    more = f"<script>document.title='owned'</script><img src={url}/owned><style>h1{{color:blue}}</style>"
+    return {
+        # Without the page's content-security policy, so that what is tested is that nothing needs it.
+        "hostile": _META_POLICY.sub("", everything(" ".join(PAYLOADS).replace("HOST", host)), count=1),
+        "planted": everything().replace("</main>", f"{more}<iframe src={url}/owned></iframe></main>"),
+        "free": f"<img src={url}/free>",
+    }
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    folder, host = tmp_path_factory.mktemp("pages"), Host()
+    looks = {"light": ("", 1100, "light"), "dark": (_CONTRAST, 1100, "dark"), "narrow": (_LITTLE, 400, "light")}
+    with host.server:
+        thread = Thread(target=partial(host.server.serve_forever, 0.05))
+        thread.start()
+        texts = pages_with(f"http://{host.name}")
+        frames = [Frame(written(folder / f"{name}.html", text)) for name, text in texts.items()]
+        for name, (rules, *look) in looks.items():
+            frames.append(Frame(written(folder / f"{name}.html", looked_at(rules)), *look))
+        try:
+            hostile, planted, _, *told = doms_of(frames)
+        finally:
+            host.server.shutdown()
+            thread.join()
+    axe = dict(zip(looks, map(json.loads, map(body_of, told)), strict=True))
+    return Seen(Parsed(hostile), Parsed(planted), host.asked, host.name, axe)
 
 
 @installed
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_page_is_accessible(dark: bool, tmp_path: Path) -> None:
-    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-    shown = re.sub(r"<meta http-equiv[^>]*>", "", everything("한글 and plain"), count=1)
+def test_markup_of_others_stays_text_in_a_real_browser(seen: Seen) -> None:
+    policy = ("meta", ("http-equiv", "content"))
+    assert seen.hostile.skeleton == [element for element in Parsed(everything()).skeleton if element != policy]
+    assert "owned" not in seen.hostile.elements[0][1]
+    for payload in PAYLOADS[:-3]:
+        shown = "".join(c if c.isprintable() else " " for c in payload.replace("HOST", seen.host))
+        assert shown in seen.hostile.text, payload
+    assert seen.asked == {"/free"}
 
-    found = dom_of(
-        written(tmp_path / "page.html", shown.replace("</body>", _AXE.format(axe=axe) + "</body>")), dark=dark
-    )
 
-    body = found.rpartition("<body>")[2].partition("</body>")[0]
-    told = json.loads(html.unescape(body))
-    assert told["dark"] is dark
-    assert told["rules"] > 20
+@installed
+def test_the_policy_stops_what_is_not_the_pages_own(seen: Seen) -> None:
+    assert "script" in {tag for tag, _ in seen.planted.elements}
+    assert "owned" not in seen.planted.text.partition("NO-GO")[0]
+    assert seen.asked == {"/free"}
+
+
+@installed
+@pytest.mark.parametrize(("look", "rules"), [("light", 21), ("dark", 1), ("narrow", 1)])
+def test_the_page_is_accessible_and_nothing_on_it_is_cut(look: str, rules: int, seen: Seen) -> None:
+    told = seen.axe[look]
+
+    assert told["dark"] is (look == "dark")
+    assert told["rules"] >= rules
     assert told["violations"] == []
-    assert not told["wide"]
+    assert told["cut"] == []
 
 
 @pytest.mark.parametrize("text", [*PAYLOADS, "", "한글 이름", "x" * 5000])

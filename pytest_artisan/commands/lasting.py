@@ -28,8 +28,12 @@ def terminated_like_interrupted() -> Iterator[None]:
 
 
 def tell(text: str) -> None:
-    """Print a line; whoever read it may be gone, or its disk full, and what is watched is still to be watched."""
+    """Print a line; whoever read it may be gone, or its disk full, and what is watched is still to be watched.
+
+    What the output's encoding lacks is escaped.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        print(one_line(text), flush=True)
+        print(one_line(text).encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

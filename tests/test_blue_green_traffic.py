@@ -11,6 +11,7 @@ import haproxy_house
 import pytest
 from blue_green_process import RULES, Host, HostSlots, When, killing
 from msgspec.structs import replace
+from reaping import reaped  # noqa: F401  # a fixture
 from slot_service import free_urls
 from visitors import Visits, visiting
 

@@ -17,11 +17,14 @@ import pytest
 from canary_house import WELL, WRONG, Place
 from hypothesis import given, settings
 from page_house import NOW, Parsed, check_it_stands_alone, verdict_of, written
+from release_house import git
 from strategies import wild_sessions
 
 from conftest import Project
 from pytest_artisan.cli import main
+from pytest_artisan.release.deployments import save
 from pytest_artisan.release.pages import page_of
+from pytest_artisan.release.secrets import Masker, Secret
 from pytest_artisan.reports.html.history import MOST_RUNS, Run, earlier, embedded, run_of
 from pytest_artisan.reports.html.page import as_html
 from pytest_artisan.reports.publish import aside
@@ -44,10 +47,10 @@ def runs_of(path: Path) -> list[Run]:
 
 
 def test_a_page_holds_the_runs_before_it_and_draws_their_trend(tmp_path: Path) -> None:
-    told = replace(
-        verdict_of(ItemResult("t", Outcome.PASSED, measurements=(measured("p95", 7, unit="ms", at_most=9),)))
-    )
+    told = verdict_of(ItemResult("t", Outcome.PASSED, measurements=(measured("p95", 7, unit="ms", at_most=9),)))
     before = [run_of(told, NOW - timedelta(days=60 - k)) for k in range(60)]
+    slow = msgspec.structs.replace(before[50].gates[0], value=8.0)
+    before[50] = msgspec.structs.replace(before[50], environment="prod", gates=(slow,))
 
     path = written(tmp_path / "report.html", as_html(told, NOW, earlier=before))
 
@@ -57,7 +60,8 @@ def test_a_page_holds_the_runs_before_it_and_draws_their_trend(tmp_path: Path) -
     assert kept[-1].at == NOW
     text = Parsed(path.read_text(encoding="utf-8")).text
     assert "The last 50 runs" in text
-    assert "7 to 7" in text
+    assert "7 to 7" in text  # and not to 8, which is of another environment
+    assert "unit GO 8 ms" in " ".join(text.split())
 
 
 @quick
@@ -74,6 +78,10 @@ def planted(text: str) -> Callable[[Path], object]:
     return lambda path: written(path, f"<meta name=\"artisan-runs\" content='{text}'>")
 
 
+def held(*runs: str, project: str = "house") -> Callable[[Path], object]:
+    return planted(f'["{project}",[{",".join(runs)}]]')
+
+
 def a_run(gate: str = "", at: str = "2026-07-24T09:30:00Z") -> str:
     return f'["{at}",true,"GO","","dev",[{gate}]]'
 
@@ -83,13 +91,15 @@ BROKEN: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: written(path, ""),
     "no characters": lambda path: path.write_bytes(b"\xff\xfe\x00" * 100),
     "no JSON": planted("[1,"),
-    "other types": planted('[{"at":1}]'),
+    "other types": held('{"at":1}'),
     "too deep": planted("[" * 100_000),
-    "a time without a zone": planted(f"[{a_run(at='2026-07-24T09:30:00')}]"),
-    "51 runs": planted(f"[{','.join([a_run()] * 51)}]"),
-    "a state of no gate": planted("[" + a_run('["unit","FINE",1]') + "]"),
-    "a time that is none": planted("[" + a_run('["unit","GO",1e999]') + "]"),
-    "a name of a mile": planted("[" + a_run(f'["{"x" * 101}","GO",1]') + "]"),
+    "a time without a zone": held(a_run(at="2026-07-24T09:30:00")),
+    "51 runs": held(*[a_run()] * 51),
+    "a state of no gate": held(a_run('["unit","FINE",1]')),
+    "a time that is none": held(a_run('["unit","GO",1e999]')),
+    "no number": held(a_run('["unit","GO",1,"p95",NaN]')),
+    "a name of a mile": held(a_run(f'["{"x" * 101}","GO",1]')),
+    "of somebody else": held(a_run(), project="cottage"),
     "beyond what is read": lambda path: written(path, "x" * 4_000_000 + "<meta name=\"artisan-runs\" content='[]'>"),
     "a folder": lambda path: path.mkdir(),
     "a pipe": lambda path: os.mkfifo(path),
@@ -98,13 +108,21 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_a_sound_run_is_read(tmp_path: Path) -> None:
-    (tmp_path / ".artisan").mkdir()
-    planted("[" + a_run('["unit","GO",1]') + "]")(aside(tmp_path / "report.html"))
+def test_the_runs_of_a_page_and_of_a_session_that_was_quicker_are_read(tmp_path: Path) -> None:
+    page_path = tmp_path / "report.html"
+    aside(page_path).parent.mkdir()
+    times = ("0001-01-01T00:00:00+14:00", "2026-07-24T09:30:00Z", "2026-07-24T10:30:00Z", "9999-12-31T23:59:59-14:00")
+    first, second, quicker, ahead = (a_run('["unit","GO",1]', at) for at in times)
+    held(first, second)(aside(page_path))
+    held(second, quicker, ahead)(page_path)
 
-    [run], remark = earlier([tmp_path / "report.html"])
+    runs, remark = earlier([page_path], "house", NOW)
 
-    assert (run.go, run.gates[0].name, remark) == (True, "unit", "")
+    assert [run.at for run in runs] == [
+        datetime.fromisoformat(at) for at in times[:3]
+    ]  # the last one's clock was wrong
+    assert remark == ""
+    assert "The last 4 runs" in Parsed(as_html(verdict_of(), NOW, earlier=runs)).text
 
 
 @pytest.mark.parametrize("plant", BROKEN.values(), ids=BROKEN)
@@ -113,7 +131,7 @@ def test_what_is_no_page_of_ours_begins_the_history_anew(plant: Callable[[Path],
     aside(page_path).parent.mkdir()
     plant(aside(page_path))
 
-    runs, remark = earlier([page_path])
+    runs, remark = earlier([page_path], "house", NOW)
 
     assert runs == ()
     assert remark.startswith("the report that lay here before could not be read, so its runs are left out: ")
@@ -161,10 +179,22 @@ def test_a_page_that_can_not_be_written_is_no_go_and_loses_no_history(project: P
 
     assert run.status == 1
     assert "the report" in run.told
-    assert len(earlier([project.path / "report.html"])[0]) == 1
+    assert len(runs_of(aside(project.path / "report.html"))) == 1
 
 
-def test_canaries_that_are_news_stand_on_the_page(tmp_path: Path) -> None:
+def test_a_page_of_before_does_not_make_the_tree_dirty(project: Project) -> None:
+    project.tests(GREEN)
+    project.write(".gitignore", "__pycache__/")
+    git(project.path, "init", "-q", "--template=")
+    git(project.path, "add", "-A")
+    git(project.path, "-c", "user.name=kim", "-c", "user.email=kim@example.test", "commit", "-q", "-m", "all")
+
+    for _ in range(2):
+        assert "not just its commit" not in project.run("--artisan-report=report.html").out
+    assert git(project.path, "status", "--porcelain") == "?? report.html\n?? verdict.json"
+
+
+def test_canaries_that_are_news_stand_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path, (WELL, WELL, WELL, WRONG))
     run = place.deploy()
     verdict = verdict_of(ItemResult("t", Outcome.PASSED))
@@ -174,8 +204,8 @@ def test_canaries_that_are_news_stand_on_the_page(tmp_path: Path) -> None:
     nowhere = re.sub(r"(\d\d:\d\d:\d\d[.\d]*)Z", r"\1", path.read_text(encoding="utf-8"))
     (folder / "canary-nowhere.json").write_text(nowhere, encoding="utf-8")
 
-    def told(at: datetime, **changes: Any) -> str:
-        return Parsed(page_of(tmp_path, [], at)(replace(verdict, **changes))).text
+    def told(at: datetime, *secrets: Secret, **changes: Any) -> str:
+        return Parsed(page_of(tmp_path, [], at, Masker(secrets))(replace(verdict, **changes))).text
 
     text = told(place.clock())
     assert run.line in text
@@ -185,6 +215,10 @@ def test_canaries_that_are_news_stand_on_the_page(tmp_path: Path) -> None:
         assert f"canary-{name}.json: no state of a deployment" in text
     assert run.line not in told(place.clock() + timedelta(days=8))
     assert run.line not in told(place.clock(), environment="prod")
+    monkeypatch.setenv("FLAG", run.flag)
+    assert run.line.replace(run.flag, "***") in told(place.clock(), Secret("FLAG"))
+    save(path, msgspec.structs.replace(run, timeline=run.timeline * 200))
+    assert told(place.clock()).count("admitted") < 400 < len(run.timeline) * 200
 
 
 def test_a_journal_becomes_a_page(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,21 @@ def test_the_distribution_holds_its_sample_limit_and_interval() -> None:
     assert sum(int(row[1]) for row in moments.rows) == 100
     assert sum(int(row[2]) for row in moments.rows) == 2
     assert "2 failed" in moments.svg
+
+
+def test_labels_keep_apart() -> None:
+    values = [800.0 + 57 * k for k in range(100)]
+    m = replace(measured("p95", 6000, unit="ms", at_most=7000), samples=Samples.of(range(100), values, [0] * 100))
+    [gate] = verdict_of(ItemResult("t", Outcome.PASSED, measurements=(m,))).gates
+
+    across, up = pictures(gate)
+
+    places = sorted(float(x) for x in re.findall(r'x="([\d.]+)" y="222[.\d]*" text-anchor="middle">\d000<', across.svg))
+    assert len(places) > 2
+    assert all(b - a > 40 for a, b in pairwise(places))
+    heights = sorted(float(y) for y in re.findall(r'y="([\d.]+)" text-anchor="end">\d000 ms', up.svg))
+    assert len(heights) > 2
+    assert all(b - a > 16 for a, b in pairwise(heights))
 
 
 def test_vulnerabilities_are_counted_by_severity() -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -37,23 +36,33 @@ quick = settings(max_examples=40, derandomize=True, deadline=None)
 
 _META_POLICY = re.compile(r"<meta http-equiv[^>]*>\n")
 _LOOK = """
-<script>{axe}</script>
 <script>
 for (const closed of document.querySelectorAll("details")) closed.open = true;
-const cut = [document.documentElement, ...document.querySelectorAll(".wide")].filter(e => e.scrollWidth > e.clientWidth);
+const parts = [document.documentElement, ...document.querySelectorAll(".wide")];
+const told = {
+  dark: matchMedia("(prefers-color-scheme: dark)").matches,
+  cut: parts.filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel),
+  rules: 0,
+  violations: [],
+};
+const tell = () => { document.body.textContent = JSON.stringify(told) };
+</script>
+"""
+_TELL = "<script>tell()</script>"
+_AXE = """
+<script>{axe}</script>
+<script>
+// What is as the one before it, which axe would take seconds for.
+for (const alike of document.querySelectorAll("figcaption tr:nth-child(n+2), li:nth-child(n+4)")) alike.remove();
 axe.run(document, {{resultTypes: ["violations"]{rules}}}).then(found => {{
-  const told = {{
-    dark: matchMedia("(prefers-color-scheme: dark)").matches,
-    rules: found.passes.length,
-    violations: found.violations.map(v => [v.id, v.nodes.map(n => n.html + " " + n.failureSummary)]),
-    cut: cut.map(e => e.ariaLabel),
-  }};
-  document.body.textContent = JSON.stringify(told);
+  told.rules = found.passes.length;
+  told.violations = found.violations.map(v => [v.id, v.nodes.map(n => n.html + " " + n.failureSummary)]);
+  tell();
 }});
 </script>
 """
-# What depends on the colours, and what takes no time: all else is the same in each frame.
-_CONTRAST, _LITTLE = (f', runOnly: ["{rule}"]' for rule in ("color-contrast", "html-has-lang"))
+# What depends on the colours.
+_CONTRAST = ', runOnly: ["color-contrast"]'
 
 
 class Host:
@@ -63,7 +72,7 @@ class Host:
         asked = self.asked = set[str]()
 
         class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - its name
+            def do_GET(self) -> None:
                 asked.add(self.path)
                 self.send_error(404)
 
@@ -82,13 +91,17 @@ class Seen:
     planted: Parsed
     asked: set[str]
     host: str
-    axe: dict[str, Any]
+    looks: dict[str, Any]
 
 
-def looked_at(rules: str) -> str:
-    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+def looked_at(*scripts: str) -> str:
     shown = _META_POLICY.sub("", everything("한글 and plain"), count=1)
-    return shown.replace("</body>", _LOOK.format(axe=axe, rules=rules) + "</body>")
+    return shown.replace("</body>", f"{_LOOK}{''.join(scripts)}</body>")
+
+
+def axe(rules: str = "") -> str:
+    text = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    return _AXE.format(axe=text, rules=rules)
 
 
 def pages_with(url: str) -> dict[str, str]:
@@ -106,21 +119,21 @@ def pages_with(url: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     folder, host = tmp_path_factory.mktemp("pages"), Host()
-    looks = {"light": ("", 1100, "light"), "dark": (_CONTRAST, 1100, "dark"), "narrow": (_LITTLE, 400, "light")}
+    looks = {"light": (axe(), 1100, "light"), "dark": (axe(_CONTRAST), 1100, "dark"), "narrow": (_TELL, 400, "light")}
     with host.server:
         thread = Thread(target=partial(host.server.serve_forever, 0.05))
         thread.start()
         texts = pages_with(f"http://{host.name}")
         frames = [Frame(written(folder / f"{name}.html", text)) for name, text in texts.items()]
-        for name, (rules, *look) in looks.items():
-            frames.append(Frame(written(folder / f"{name}.html", looked_at(rules)), *look))
+        for name, (script, width, scheme) in looks.items():
+            frames.append(Frame(written(folder / f"{name}.html", looked_at(script)), width, scheme))
         try:
             hostile, planted, _, *told = doms_of(frames)
         finally:
             host.server.shutdown()
             thread.join()
-    axe = dict(zip(looks, map(json.loads, map(body_of, told)), strict=True))
-    return Seen(Parsed(hostile), Parsed(planted), host.asked, host.name, axe)
+    found = dict(zip(looks, map(json.loads, map(body_of, told)), strict=True))
+    return Seen(Parsed(hostile), Parsed(planted), host.asked, host.name, found)
 
 
 @installed
@@ -142,9 +155,9 @@ def test_the_policy_stops_what_is_not_the_pages_own(seen: Seen) -> None:
 
 
 @installed
-@pytest.mark.parametrize(("look", "rules"), [("light", 21), ("dark", 1), ("narrow", 1)])
+@pytest.mark.parametrize(("look", "rules"), [("light", 21), ("dark", 1), ("narrow", 0)])
 def test_the_page_is_accessible_and_nothing_on_it_is_cut(look: str, rules: int, seen: Seen) -> None:
-    told = seen.axe[look]
+    told = seen.looks[look]
 
     assert told["dark"] is (look == "dark")
     assert told["rules"] >= rules
@@ -225,10 +238,13 @@ def test_what_is_alike_is_told_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({}, "Its one gate is GO. A local run."),
-        ({"partial": ("smoke",)}, "Its one gate is GO. A partial run, limited to smoke: it releases nothing."),
+        ({}, "GO local run Its one gate is GO. A local run."),
+        (
+            {"partial": ("smoke",)},
+            "GO partial run Its one gate is GO. A partial run, limited to smoke: it releases nothing.",
+        ),
         ({"no_evidence": ("security",)}, "Without evidence, which a local run alone may be: security."),
-        ({"purpose": Purpose.RELEASE}, "Its one gate is GO."),
+        ({"purpose": Purpose.RELEASE}, "UTC GO Its one gate is GO."),
     ],
 )
 def test_it_says_for_what_a_go_counts(changes: dict[str, Any], sentence: str) -> None:

@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 import msgspec
 import pytest
+from reaping import reaped  # noqa: F401  # a fixture
 from slot_service import free_urls
 from unsound import answer
 

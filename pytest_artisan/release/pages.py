@@ -53,7 +53,9 @@ def _told(path: Path, at: datetime, masker: Masker) -> Iterator[Rollout]:
     run = kept(path)
     if run is not None and run.timeline and at - run.timeline[-1].at <= _NEWS:
         is_back = run.state.phase in (Phase.RETURNING, Phase.BACK)
-        yield Rollout(masker.text(run.line), is_back, tuple(_step(moment, masker) for moment in run.timeline[-_MOST_STEPS:]))
+        yield Rollout(
+            masker.text(run.line), is_back, tuple(_step(moment, masker) for moment in run.timeline[-_MOST_STEPS:])
+        )
 
 
 def _step(moment: Moment, masker: Masker) -> Step:

@@ -121,7 +121,8 @@ def test_a_service_in_use_is_go_until_nobody_scrapes_it(used: tuple[House, Check
         told, counts = counted[one.name], one.n
         assert told is not None
         assert counts is not None
-        assert told <= counts <= 2 * told + 2, f"{one.name}: the same, but for what increase() extrapolates"
+        # increase() extrapolates by at most 1.1 times the time between two scrapes to either side, and has seen two or more.
+        assert told <= counts <= 3.2 * told, f"{one.name}: the same, but for what increase() extrapolates"
     stricter = of_kpis(
         in_environment("stg", prometheus_url=house.url), msgspec.structs.replace(REAL, min_requests=1000)
     )

@@ -35,3 +35,10 @@ def _above(number: int, bound: int) -> int:
     if number <= bound:
         raise argparse.ArgumentTypeError(f"{number} is not above {bound}")
     return number
+
+
+def add_reasons(command: argparse.ArgumentParser) -> None:
+    """Why a deployment may begin outside of the train's windows."""
+    reason = command.add_mutually_exclusive_group()
+    reason.add_argument("--hotfix", metavar="VERSION", default="", help="a released hotfix, which needs no window")
+    reason.add_argument("--override", metavar="WHY", default="", help="begin all the same; goes on the record")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_artisan.commands import GO, INTERRUPTED, NO_GO, Commands
+from pytest_artisan.commands.arguments import add_reasons
 from pytest_artisan.commands.attestation import add_keys, policies_of
 from pytest_artisan.commands.lasting import tell, terminated_like_interrupted
 from pytest_artisan.release.environments import NAMES, get_config
@@ -25,9 +26,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--rollback", action="store_true", help="all requests to the version before, wherever it is now"
     )
-    reason = parser.add_mutually_exclusive_group()
-    reason.add_argument("--hotfix", metavar="VERSION", default="", help="a released hotfix, which needs no window")
-    reason.add_argument("--override", metavar="WHY", default="", help="begin all the same; goes on the record")
+    add_reasons(parser)
     add_keys(parser)
     parser.set_defaults(run=_run)
 

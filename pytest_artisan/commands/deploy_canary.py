@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_artisan.commands import GO, INTERRUPTED, NO_GO, Commands
-from pytest_artisan.commands.arguments import percent
+from pytest_artisan.commands.arguments import add_reasons, percent
 from pytest_artisan.commands.attestation import add_keys, policies_of
 from pytest_artisan.commands.lasting import tell, terminated_like_interrupted
 from pytest_artisan.release.environments import NAMES, Environment, get_config
@@ -38,9 +38,7 @@ def add(commands: Commands) -> None:
     what.add_argument("--rollback", action="store_true", help="as it was before the canary, wherever that is now")
     what.add_argument("--status", action="store_true", help="what happened so far, and where it is now")
     canary.add_argument("--verdict", metavar="FILE", type=Path, help="the signed GO; each counts for one canary")
-    reason = canary.add_mutually_exclusive_group()
-    reason.add_argument("--hotfix", metavar="VERSION", default="", help="a released hotfix, which needs no window")
-    reason.add_argument("--override", metavar="WHY", default="", help="begin all the same; goes on the record")
+    add_reasons(canary)
     add_keys(canary)
     canary.set_defaults(run=_run)
 

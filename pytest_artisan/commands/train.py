@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_artisan.commands import GO, NO_GO, Commands
-from pytest_artisan.commands.arguments import count
+from pytest_artisan.commands.arguments import add_reasons, count
 from pytest_artisan.git import commit_of
 from pytest_artisan.release.environments import NAMES
 from pytest_artisan.release.train.branch import train_in_force
@@ -39,9 +39,7 @@ def add(commands: Commands) -> None:
     freeze.set_defaults(run=_freeze)
     opened = train.add_parser("open", help="whether a deployment may begin now")
     opened.add_argument("environment", choices=NAMES)
-    reason = opened.add_mutually_exclusive_group()
-    reason.add_argument("--hotfix", metavar="VERSION", default="", help="a released hotfix, which needs no window")
-    reason.add_argument("--override", metavar="WHY", default="", help="begin all the same; goes on the record")
+    add_reasons(opened)
     opened.set_defaults(run=_open)
 
 

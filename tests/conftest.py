@@ -11,6 +11,7 @@ from pathlib import Path
 import httpcore2  # noqa: F401 - as below; httpx2 imports it late
 import msgspec
 import pytest
+from forked_session import forked_session
 
 # Whole, and once: pytester forgets what a session imported; a forgotten module can not be patched, numpy not come back,
 # and an exception not be caught by its second self.
@@ -29,6 +30,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _INHERITED = ("CI", "PYTEST_", "GITHUB_", "ARTISAN_", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COV_", "COVERAGE_")
+# Only the plugins that a test may need: loading all that are installed takes longer than a session.
+_PLUGINS = tuple(f"-p{name}" for name in ("artisan", "xdist", "timeout", "rerunfailures"))
 
 
 @dataclass(frozen=True)
@@ -77,18 +80,25 @@ class Project:
     def tests(self, text: str, name: str = "test_it.py") -> Path:
         return self.write(name, "import pytest\n" + textwrap.dedent(text))
 
-    def run(self, *arguments: str, gates: str = "--artisan-gates", subprocess: bool = False) -> Run:
-        """A session with gates and a JSON report."""
-        return self.plain(*filter(None, [gates]), "--artisan-report=verdict.json", *arguments, subprocess=subprocess)
+    def run(
+        self, *arguments: str, gates: str = "--artisan-gates", subprocess: bool = False, forked: bool = False
+    ) -> Run:
+        """A session with gates and a JSON report: in this process, in a new one, or in one that is forked."""
+        whole = (*filter(None, [gates]), "--artisan-report=verdict.json", *arguments)
+        if forked:
+            return self._told(*forked_session(self.path, [*_PLUGINS, *whole]))
+        return self.plain(*whole, subprocess=subprocess)
 
     def plain(self, *arguments: str, subprocess: bool = False) -> Run:
         """A session with just these arguments."""
         start = self.pytester.runpytest_subprocess if subprocess else self.pytester.runpytest_inprocess
-        # Only the plugins that a test may need: loading all that are installed takes longer than a session.
-        result = start(*(f"-p{name}" for name in ("artisan", "xdist", "timeout", "rerunfailures")), *arguments)
+        result = start(*_PLUGINS, *arguments)
+        return self._told(int(result.ret), result.stdout.str(), result.stderr.str())
+
+    def _told(self, status: int, out: str, err: str) -> Run:
         found = self.report.read_bytes() if self.report.is_file() else None
         verdict = msgspec.json.decode(found, type=Document).verdict if found else None
-        return Run(int(result.ret), result.stdout.str(), result.stderr.str(), verdict)
+        return Run(status, out, err, verdict)
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,7 @@ defaults
   timeout server 30s
 frontend fe
   bind fd@{listener}
+  use_backend %[path,field(2,/)] if {{ path_beg /be- }}
   default_backend be
 backend be
   balance roundrobin
@@ -52,6 +53,7 @@ backend be
 class House:
     """Where it answers visitors, and the socket of its runtime API; its backend is `be`, with the servers blue and green.
 
+    A path `/be-...` leads to the backend of that name, where there is one.
     `folder` holds the sockets `user` and `operator` too, of those levels, whose users may not change a weight.
     """
 

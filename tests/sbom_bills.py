@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from osv_records import GROUND, NOW, written
+from osv_records import GROUND, NOW, record, written
 
-from pytest_artisan.audit.audit import Audit, Dependency
+from pytest_artisan.audit.audit import Audit, Dependency, audit
 from pytest_artisan.audit.inventory import Inventory, Pin
 from pytest_artisan.audit.sbom.checks import Version
 from pytest_artisan.audit.snapshot import Snapshot, import_records
@@ -76,3 +76,17 @@ def tensor(start: int = 0, end: int = 8, dtype: str = "F32", shape: tuple[int, .
 
 
 GOOD = safetensors({"__metadata__": {"format": "pt"}, "b": tensor(8, 12, "BF16", (1, 2)), "a": tensor()}, bytes(12))
+
+
+def example() -> str:
+    """The bill of pins, of a vulnerability and of the checkpoints in the folder that this process is in."""
+    names = [f"p{n}" for n in range(9)]
+    inventory = Inventory(
+        tuple(Pin(name, "1.0", "r.txt", n, HASHES) for n, name in enumerate(names)),
+        requires=dict.fromkeys(names, ("p1", "p2")),
+    )
+    records = [
+        record(f"PYSEC-{n}", name, "introduced 0", aliases=["CVE-1", f"CVE-{n}"]) for n, name in enumerate(names, 5)
+    ]
+    audited = audit(inventory, [source_of(Path.cwd(), *records)])
+    return bill_of(Path.cwd(), inventory, audited, version="1.7", models=("m",))

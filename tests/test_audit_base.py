@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
-import jsonschema  # noqa: F401 - takes seconds, and pytester forgets what a session imported
+import cyclonedx.validation.json  # noqa: F401 - takes seconds, and pytester forgets what a session imported
+import pip_requirements_parser  # noqa: F401 - as above
 import pytest
 from osv_records import CRITICAL, GROUND, MEDIUM, record, written
 
+import pytest_artisan.audit.sbom.document
+import pytest_artisan.gates.auditing.command  # noqa: F401 - as above
 from conftest import Project, Run
 from pytest_artisan.cli import main
 from pytest_artisan.gates.auditing.evidence import of_review

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def with_stalls(random: np.random.Generator, n: int) -> list[float | None]:
     return kept
 
 
+@cache
 def bounds(n: int, factor: float, runs: int = 60) -> list[float]:
     random = np.random.default_rng(7)
     pairs = [(latencies(random, n, factor), latencies(random, n)) for _ in range(runs)]

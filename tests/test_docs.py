@@ -13,7 +13,9 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -22,6 +24,7 @@ import pytest
 from conftest import Project
 from pytest_artisan.cli import main
 from pytest_artisan.policy import load_policy
+from pytest_artisan.service.launcher import Launched, launched
 from pytest_artisan.tools import BESIDE_PYTHON
 
 ROOT = Path(__file__).parent.parent
@@ -58,11 +61,24 @@ def printed(project: Project, command: list[str], capsys: pytest.CaptureFixture[
     return run.out + run.err
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Callable[[], AbstractContextManager[Launched]]]:
+    """Of all services that the pages' gates and tests start, the first: each of them takes seconds to get ready."""
+    with ExitStack() as until_the_end:
+        first = cache(lambda: until_the_end.enter_context(launched()))
+        yield lambda: nullcontext(first())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_do_what_it_says(
-    page: Path, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    project: Project,
+    shared: Callable[[], AbstractContextManager[Launched]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(project.path)
+    monkeypatch.setattr("pytest_artisan.service.launcher.launched", shared)
     for language, block in blocks(page):
         named = _FILE.match(block)
         if named:

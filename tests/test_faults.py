@@ -25,7 +25,7 @@ class Fault:
     tests: str = "def test_one(): pass\n"
     arguments: tuple[str, ...] = ()
     conftest: str = ""
-    subprocess: bool = False
+    forked: bool = False
     gates: str = "--artisan-gates"
     prepare: Prepare = lambda project, monkeypatch: None
     whole: bool = True
@@ -206,15 +206,15 @@ FAULTS = [
         "def pytest_pycollect_makeitem(collector, name, obj):\n"
         "    if name == 'test_one':\n"
         "        return [pytest.Function.from_parent(collector, name=name) for _ in range(2)]\n")),
-    Fault("worker killed", r"test_b\|crashed its process", KILL, ("-n", "2"), subprocess=True),
-    Fault("only worker killed", r"did not run", KILL, ("-n", "1", "--max-worker-restart=0"), subprocess=True),
+    Fault("worker killed", r"test_b\|crashed its process", KILL, ("-n", "2"), forked=True),
+    Fault("only worker killed", r"did not run", KILL, ("-n", "1", "--max-worker-restart=0"), forked=True),
     Fault("KeyboardInterrupt", r"interrupted\|KeyboardInterrupt", "def test_one(): raise KeyboardInterrupt\n",
-          subprocess=True),
+          forked=True),
     Fault("pytest.exit", r"interrupted\|Exit enough", "def test_one(): pytest.exit('enough', returncode=0)\n"),
     Fault("os._exit(0)", r"", "import os\ndef test_one(): pass\ndef test_two(): os._exit(0)\n",
-          subprocess=True, whole=False),
+          forked=True, whole=False),
     Fault("SIGTERM", r"terminated by SIGTERM",
-          "import os, signal\ndef test_one(): os.kill(os.getpid(), signal.SIGTERM)\n", subprocess=True),
+          "import os, signal\ndef test_one(): os.kill(os.getpid(), signal.SIGTERM)\n", forked=True),
     Fault("measurement NaN", r"p95: no data: the value is nan", MEASURE.format("'p95', float('nan'), unit='ms', at_most=1")),
     Fault("measurement inf", r"p95: no data: the value is inf", MEASURE.format("'p95', float('inf'), unit='ms', at_least=1")),
     Fault("measurement None", r"p95: no data: the value is None", MEASURE.format("'p95', None, unit='ms', at_most=1")),
@@ -284,7 +284,7 @@ FAULTS = [
     *(Fault(f"a release narrowed by {words[0]}", r"a release needs every gate", TWO, (*words, "--artisan-purpose=release"),
             prepare=_FILES_OF_OPTIONS) for words in (("-calt.ini",), ("-qc", "alt.ini"), ("-qopython_files=test_it.py",),
                                                         ("@args.txt",))),
-    Fault("a test that becomes another program", r"can not become another program: /bin/true", subprocess=True,
+    Fault("a test that becomes another program", r"can not become another program: /bin/true", forked=True,
           tests="import os\ndef test_one(): os.execvp('/bin/true', ['true'])\n"),
     *(Fault(f"a worker's {name} at the session's end", r"worker gw\d (did not end well|was lost)", arguments=("-n", "2"),
             tests=TWO, conftest=f"import pytest\ndef pytest_sessionfinish(session):\n"
@@ -294,17 +294,17 @@ FAULTS = [
     *(Fault(f"a worker's error after its session, in {hook}", r"worker gw0 failed after its session's end",
             arguments=("-n", "1"), conftest=f"import os, pytest\n{mark}\ndef {hook}(): {line} / ('PYTEST_XDIST_WORKER' not in os.environ)\n")
       for hook, mark, line in (("pytest_sessionfinish", WRAPPER, "yield; 1"), ("pytest_unconfigure", "", "1"))),
-    Fault("pytest.exit before the session starts", r"", whole=False, subprocess=True,
+    Fault("pytest.exit before the session starts", r"", whole=False, forked=True,
           conftest="import pytest\ndef pytest_sessionstart(): pytest.exit('no database', returncode=0)\n"),
-    Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", subprocess=True,
+    Fault("sys.exit(0) at the session's end", r"a plugin failed at the session's end: SystemExit", forked=True,
           tests="def test_one(): assert 0\n", conftest="import sys\ndef pytest_sessionfinish(): sys.exit(0)\n"),
-    *(Fault(f"{leave} in {hook}", "", whole=False, subprocess=True,
+    *(Fault(f"{leave} in {hook}", "", whole=False, forked=True,
             conftest=f"import pytest, sys\ndef {hook}(): {leave}\n")
       for hook, leave in (("pytest_configure", "pytest.exit('no database', returncode=0)"),
                           ("pytest_addoption", "sys.exit(0)"), ("pytest_cmdline_main", "sys.exit(0)"))),
-    Fault("sys.exit(0) when the conftest.py is imported", "", whole=False, subprocess=True,
+    Fault("sys.exit(0) when the conftest.py is imported", "", whole=False, forked=True,
           conftest="import sys\nsys.exit(0)\n"),
-    *(Fault(f"{line} in {hook}", reason, subprocess=True,
+    *(Fault(f"{line} in {hook}", reason, forked=True,
             conftest=f"import pytest, sys\n{mark}\ndef {hook}(): {before}; {line}\n")
       for hook, line, before, mark, reason in (
           ("pytest_unconfigure", "sys.exit(0)", "1", "", r"failed at the session's end: SystemExit\(0\)"),
@@ -312,11 +312,11 @@ FAULTS = [
           ("pytest_terminal_summary", "1 / 0", "1", "", r"failed at the session's end: ZeroDivisionError"),
           ("pytest_unconfigure", "1 / 0", "1", "", r"failed at the session's end: ZeroDivisionError"),
           ("pytest_sessionfinish", "1 / 0", "yield", WRAPPER, r"failed at the session's end: ZeroDivisionError"))),
-    Fault("a plugin that fails in its cleanup", r"failed at the session's end: ZeroDivisionError", subprocess=True,
+    Fault("a plugin that fails in its cleanup", r"failed at the session's end: ZeroDivisionError", forked=True,
           conftest="def pytest_configure(config): config.add_cleanup(lambda: 1 / 0)\n"),
     Fault("a plugin that worsens the exit status last of all", r"pytest ended with exit status 1",
           conftest=f"import pytest\n{WRAPPER}\ndef pytest_sessionfinish(session): yield; session.exitstatus = 1\n"),
-    Fault("a forked child that goes on", r"test_one\|failed: assert not \d+ > 0", subprocess=True, tests=(
+    Fault("a forked child that goes on", r"test_one\|failed: assert not \d+ > 0", forked=True, tests=(
           "import os\ndef test_one():\n    pid = os.fork()\n    if pid: os.waitpid(pid, 0)\n    assert not pid > 0\n")),
     Fault("a conftest.py that can not be imported", "", whole=False, conftest="import nowhere\n"),
     Fault("an unknown option", "", arguments=("--nowhere",), whole=False),
@@ -366,7 +366,7 @@ def test_a_fault_is_never_go(fault: Fault, project: Project, monkeypatch: pytest
         project.write("conftest.py", fault.conftest)
     fault.prepare(project, monkeypatch)
     project.report.write_text("GO of an earlier run", encoding="utf-8")
-    run = project.run(*fault.arguments, gates=fault.gates, subprocess=fault.subprocess)
+    run = project.run(*fault.arguments, gates=fault.gates, forked=fault.forked)
     assert run.status != 0
     assert not re.search(r"^GO", run.out, re.MULTILINE)
     if fault.whole:

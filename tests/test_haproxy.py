@@ -51,13 +51,21 @@ backend spare
   server blue {HOST}:1 weight 100
   server green {HOST}:1 weight 1 backup
 """
+SHARES = (0, 0.5, 1, 5, 25, 33, 50, 99.5, 100)
+# Just after a change HAProxy's next 200 requests are off by one, and by hundreds where weights changed twice in a round;
+# how much depends on its place in the round, and so on the tests before. In a backend of its own, each share begins alike.
+FRESH = "".join(
+    f"backend be-{slot}-{percent}\n  balance roundrobin\n  {SERVERS}\n" for slot in SLOTS for percent in SHARES
+)
 Weights = st.tuples(st.integers(0, 256), st.integers(0, 256)).filter(any)
 
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    with slots() as (blue, green), haproxy(blue, green, more=CURIOUS) as running:
-        yield running
+    with slots() as (blue, green):
+        fresh = FRESH.replace(f"blue {HOST}:1", f"blue {blue[7:]}").replace(f"green {HOST}:1", f"green {green[7:]}")
+        with haproxy(blue, green, more=CURIOUS + fresh) as running:
+            yield running
 
 
 @pytest.fixture
@@ -78,15 +86,15 @@ def fault(call: Callable[[], object], kind: type[Exception] = NoEvidence) -> str
 
 @installed
 @pytest.mark.parametrize("slot", SLOTS)
-@pytest.mark.parametrize("percent", [0, 0.5, 1, 5, 25, 33, 50, 99.5, 100])
-def test_visitors_get_exactly_the_share_that_was_asked_for(
-    house: House, router: HAProxy, slot: Slot, percent: float
-) -> None:
+@pytest.mark.parametrize("percent", SHARES)
+def test_visitors_get_exactly_the_share_that_was_asked_for(house: House, slot: Slot, percent: float) -> None:
+    router = HAProxy(str(house.socket), f"be-{slot}-{percent}", NAMES, patience_s=0)
     router.shift(slot, percent)
     assert router.weights()[slot] == percent
     assert sum(router.weights().values()) == 100
-    # Whole rounds of the round robin, whatever its place in one.
-    assert Visits(house.url, "/").share(200)[slot] == 2 * percent
+    visits = Visits(house.url, f"/{router.backend}")
+    assert abs(visits.share(200)[slot] - 2 * percent) <= 1
+    assert visits.share(200)[slot] == 2 * percent
 
 
 @installed

@@ -58,7 +58,7 @@ def test_a_killed_session_is_reported_from_its_journal(
     project: Project, capsys: pytest.CaptureFixture[str], end: str
 ) -> None:
     project.tests(f"import os, signal\ndef test_one(): pass\ndef test_two(): {end}\ndef test_three(): pass\n")
-    run = project.run("--artisan-journal=j.jsonl", subprocess=True)
+    run = project.run("--artisan-journal=j.jsonl", forked=True)
     assert run.status != 0
     assert run.verdict is None
     output = project.path / "rebuilt.json"
@@ -75,7 +75,7 @@ def test_a_journal_is_only_kept_where_it_was_asked_for_or_is_needed(project: Pro
     place = project.path / ".pytest_cache/d/artisan"
     assert list(place.iterdir()) == []
     project.tests("import os\ndef test_one(): os._exit(3)\n")
-    run = project.run(subprocess=True)
+    run = project.run(forked=True)
     [left] = place.iterdir()
     assert f"artisan: journal {left}" in run.out
     assert run.status == 3

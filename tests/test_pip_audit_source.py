@@ -25,11 +25,11 @@ from pytest_artisan.audit.audit import Audit, audit
 from pytest_artisan.audit.canaries import INDEX, faults_of
 from pytest_artisan.audit.inputs import inventory_of
 from pytest_artisan.audit.inventory import Inventory, NoAudit, Pin, Unaudited
-from pytest_artisan.audit.pip_audit import PipAudit
+from pytest_artisan.audit.pip_audit import PipAudit, Run
 from pytest_artisan.audit.severity import Severity
 from pytest_artisan.audit.snapshot import Snapshot, import_records
 from pytest_artisan.audit.source import Canaries, Source
-from pytest_artisan.tools import run
+from pytest_artisan.tools import Answer, run
 from pytest_artisan.verdict.evidence import NoEvidence
 
 CANARIES = Canaries(critical=("ground", "1.0"), clean=("ground", "1.1"), malware=("trap", "0.1"))
@@ -307,6 +307,19 @@ def test_without_an_interpreter_there_is_no_evidence(monkeypatch: pytest.MonkeyP
 # What it reads itself
 
 
+def once() -> Run:
+    """The child's one answer, for all who ask about the same files."""
+    told: dict[tuple[str, ...], Answer] = {}
+
+    def ask(tool: str, arguments: list[str], *, cwd: Path, timeout_s: float, stdin: str) -> Answer:
+        files = tuple(json.loads(stdin)["files"])
+        if files not in told:
+            told[files] = run(tool, arguments, cwd=cwd, timeout_s=timeout_s, stdin=stdin)
+        return told[files]
+
+    return ask
+
+
 def test_what_it_reads_in_a_file_and_we_do_not_was_not_audited(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").write_text("P_q==v1.0\nx==2.0\n-r sub/b.in\n")
@@ -315,11 +328,12 @@ def test_what_it_reads_in_a_file_and_we_do_not_was_not_audited(tmp_path: Path) -
     left = Inventory(tuple(pin for pin in ours.pins if pin.name not in ("x", "y")))
     other = Inventory((*ours.pins[:1], Pin("x", "2.1", "a.txt", 2), *ours.pins[2:]))
 
-    assert PipAudit(run).disagreements(ours, tmp_path) == []
-    assert PipAudit(run).disagreements(left, tmp_path) == [
+    asked = once()
+    assert PipAudit(asked).disagreements(ours, tmp_path) == []
+    assert PipAudit(asked).disagreements(left, tmp_path) == [
         Unaudited("x", "a.txt", 1, "2.0 is found by pip-audit, and was not audited")
     ]
-    assert PipAudit(run).disagreements(other, tmp_path) == [
+    assert PipAudit(asked).disagreements(other, tmp_path) == [
         Unaudited("x", "a.txt", 1, "2.0 is found by pip-audit, and was not audited")
     ]
 
@@ -340,7 +354,8 @@ def test_what_it_finds_installed_is_what_we_find(request: pytest.FixtureRequest)
     ours = inventory_of(root, ["environment"])
     left = Inventory(tuple(pin for pin in ours.pins if pin.name != "pluggy"), ours.unaudited, root=ours.root)
 
-    assert PipAudit(run).disagreements(ours, root) == []
-    assert PipAudit(run).disagreements(left, root) == [
+    asked = once()
+    assert PipAudit(asked).disagreements(ours, root) == []
+    assert PipAudit(asked).disagreements(left, root) == [
         Unaudited("pluggy", "environment", 1, f"{version('pluggy')} is found by pip-audit, and was not audited")
     ]

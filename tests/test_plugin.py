@@ -155,7 +155,7 @@ def test_what_runs_no_test_judges_nothing(project: Project, option: str) -> None
 )
 def test_a_sound_project_is_go_under_pytests_options(project: Project, arguments: tuple[str, ...]) -> None:
     project.tests("def test_one(): pass\ndef test_two(subtests):\n    with subtests.test('a'): pass\n")
-    run = project.run(*arguments, subprocess="no:xdist" in arguments)
+    run = project.run(*arguments, forked="no:xdist" in arguments)
     assert run.status == 0, run.out + run.err
     assert run.verdict is not None
     assert run.verdict.go

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from osv_records import NOW, record
-from sbom_bills import GOOD, HASHES, bill_of, clean, install, inventory_of, source_of
+from sbom_bills import GOOD, bill_of, clean, example, install, inventory_of, source_of
 
 from pytest_artisan import tools
 from pytest_artisan.audit.audit import audit
-from pytest_artisan.audit.inventory import Inventory, Pin
+from pytest_artisan.audit.inventory import Inventory
 from pytest_artisan.audit.sbom.checkpoints import read_checkpoints
 from pytest_artisan.audit.sbom.checks import faults_of
 from pytest_artisan.audit.sbom.cleaning import cleaned
@@ -30,20 +30,6 @@ from pytest_artisan.audit.waivers import Waiver
 from pytest_artisan.verdict.evidence import NoEvidence
 
 # Equal everywhere, and without secrets
-
-
-def example() -> str:
-    """The bill of pins, of a vulnerability and of the checkpoints in the folder that this process is in."""
-    names = [f"p{n}" for n in range(9)]
-    inventory = Inventory(
-        tuple(Pin(name, "1.0", "r.txt", n, HASHES) for n, name in enumerate(names)),
-        requires=dict.fromkeys(names, ("p1", "p2")),
-    )
-    records = [
-        record(f"PYSEC-{n}", name, "introduced 0", aliases=["CVE-1", f"CVE-{n}"]) for n, name in enumerate(names, 5)
-    ]
-    audited = audit(inventory, [source_of(Path.cwd(), *records)])
-    return bill_of(Path.cwd(), inventory, audited, version="1.7", models=("m",))
 
 
 def test_equal_input_gives_equal_bytes_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +42,7 @@ def test_equal_input_gives_equal_bytes_in_any_folder(tmp_path: Path, monkeypatch
     # Another process, in which sets and dicts are in another order than in this one.
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", "import test_sbom_faults; print(test_sbom_faults.example(), end='')"]
+    command = [sys.executable, "-c", "import sbom_bills; print(sbom_bills.example(), end='')"]
     done = subprocess.run(
         command, cwd=tmp_path / "some where else", env=environment, capture_output=True, text=True, check=True
     )

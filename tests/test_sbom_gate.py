@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import jsonschema  # noqa: F401 - takes seconds, and pytester forgets what a session imported
+import cyclonedx.validation.json  # noqa: F401 - takes seconds, and pytester forgets what a session imported
 import pytest
 from osv_records import CRITICAL, GROUND, record, written
 

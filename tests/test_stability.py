@@ -29,7 +29,6 @@ from pytest_artisan.verdict.statistics import proportion_interval
 
 TABLE = MogaStability(iterations=100)
 HERE = Project(Path(__file__).parents[1])
-SUBJECT = "pytest_artisan.gates.stability.saboteurs:sound"
 
 
 def broken(shown: CheckEvidence) -> set[str]:
@@ -184,7 +183,7 @@ def test_equality_with_a_limit_passes_and_the_next_hundredth_does_not() -> None:
 
 
 def test_the_parts_of_the_seeds_add_up_to_the_iterations() -> None:
-    table = MogaStability(iterations=25, subject=SUBJECT, renewals=0)
+    table = MogaStability(iterations=25, subject="pytest_artisan.gates.stability.saboteurs:sound", renewals=0)
     told = [
         m.value
         for check in GATE.checks
@@ -216,12 +215,31 @@ def test_a_subject_that_can_not_be_had_is_no_evidence(subject: str, text: str) -
         load_factory(subject, HERE.root)
 
 
-POLICY = f'required = ["moga_stability"]\n[tool.artisan.moga_stability]\niterations = 100\nsubject = "{SUBJECT}"\n'
+POLICY = 'required = ["moga_stability"]\n[tool.artisan.moga_stability]\niterations = 100\nsubject = "mine:factory"\n'
+# Of three materials, so that a session of it is quick.
+SOUND = """\
+import numpy as np
+
+from pytest_artisan.moga.composition import Composition
+from pytest_artisan.moga.evolution import MixtureEvolution
+
+LIMITS = Composition([100, 60, 50], lower_active=0.1)
+WANTED = np.array([[50, 20, 30], [80, 10, 10]])
+
+
+def distances(shares):
+    return ((shares[:, None] - WANTED) ** 2).sum(axis=2)
+
+
+def factory(seed):
+    return MixtureEvolution(distances, LIMITS, np.random.default_rng(seed), size=10)
+"""
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_anybodys_optimizer_is_judged_by_its_name_in_the_policy(project: Sessions, workers: str) -> None:
     project.policy(POLICY)
+    project.write("mine.py", SOUND)
     run = project.run("-n", workers)
     assert run.verdict is not None
     assert run.verdict.go, run.told
@@ -233,7 +251,7 @@ def test_anybodys_optimizer_is_judged_by_its_name_in_the_policy(project: Session
 def test_a_broken_optimizer_is_no_go_with_the_command_that_shows_it(
     project: Sessions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.policy(POLICY.replace(SUBJECT, "mine:factory"))
+    project.policy(POLICY)
     project.write(
         "mine.py",
         """\
@@ -261,7 +279,8 @@ def test_the_command_says_what_is_wrong_with_a_subject(capsys: pytest.CaptureFix
 
 def test_every_check_of_the_gate_is_drilled(project: Sessions) -> None:
     project.policy(POLICY)
-    run = project.plain("--artisan-drill")
+    project.write("mine.py", SOUND)
+    run = project.plain("--artisan-drill", "--artisan-gates=moga_stability")
     assert run.status == 0, run.out
     told = [line for line in run.out.splitlines() if line.startswith("moga_stability::")]
     assert len(told) == len(GATE.checks)
@@ -271,6 +290,7 @@ def test_every_check_of_the_gate_is_drilled(project: Sessions) -> None:
 
 def test_a_gate_that_takes_longer_than_its_limit_is_no_go(project: Sessions) -> None:
     project.policy(POLICY + 'session_limit = "1ms"')
+    project.write("mine.py", SOUND)
     run = project.run("-p", "no:timeout")
     assert run.state("moga_stability") == "NO_GO"
     assert "session_limit: its items took" in run.told

@@ -125,7 +125,7 @@ def test_nothing_is_left_behind(project: Project, monkeypatch: pytest.MonkeyPatc
     if not reachable:
         project.write("conftest.py", UNREACHABLE)
     project.tests("def test_one(): pass\n@pytest.mark.exclusive\ndef test_two(): pass")
-    assert project.run("-n", "2", subprocess=True).last_line == "GO"
+    assert project.run("-n", "2", forked=True).last_line == "GO"
     assert [path.name for path in place.iterdir() if not path.name.startswith("pytest-of-")] == []
 
 
@@ -138,7 +138,7 @@ def test_a_lost_item_is_told_by_name(project: Project) -> None:
         def test_c(): pass
         """
     )
-    run = project.run("-n", "1", "--max-worker-restart=0", subprocess=True)
+    run = project.run("-n", "1", "--max-worker-restart=0", forked=True)
     assert run.verdict is not None
     assert not run.verdict.go
     subjects = {r.subject for r in run.verdict.reasons}

@@ -188,6 +188,8 @@ def test_a_slot_is_seen_by_the_ordinary_metrics_without_probes(watched: Watched)
     # Every rating took options and feedback, and one wish was nobody's.
     assert block.requests == block.timed == both["requests"] + 2 * both["ratings"] + 1
     assert (block.errors, block.ratings, block.slow) == (both["errors"], both["ratings"], 0)
+    # What has been scraped but once has not gained anything yet.
+    watched.house.until('min(count_over_time(http_request_duration_seconds_count{slot="blue"}[5m])) > 1', bool)
     assert (
         "those without the change"
         in by_slot(watched.root, watched.house.url, "green").yardstick(datetime.now(UTC)).origin

@@ -188,8 +188,13 @@ def test_a_slot_is_seen_by_the_ordinary_metrics_without_probes(watched: Watched)
     # Every rating took options and feedback, and one wish was nobody's.
     assert block.requests == block.timed == both["requests"] + 2 * both["ratings"] + 1
     assert (block.errors, block.ratings, block.slow) == (both["errors"], both["ratings"], 0)
-    # What has been scraped but once has not gained anything yet.
-    watched.house.until('min(count_over_time(http_request_duration_seconds_count{slot="blue"}[5m])) > 1', bool)
+    # A series that brings its counts along has gained nothing: it has to be there before what is then counted.
+    route = 'http_request_duration_seconds_count{slot="blue",route="/dna/{id}"}'
+    with httpx2.Client(base_url=watched.url) as client:
+        for asked, seen in ((1, f"min(count_over_time({route}[5m])) > 1"), (100, f"sum({route}) > 100")):
+            for _ in range(asked):
+                client.get("/dna/none")
+            watched.house.until(seen, bool)
     assert (
         "those without the change"
         in by_slot(watched.root, watched.house.url, "green").yardstick(datetime.now(UTC)).origin

@@ -76,6 +76,12 @@ def artisan_table(pyproject: Mapping[str, Any], where: str) -> Mapping[str, Any]
     return as_table(as_table(pyproject.get("tool", {}), where).get("artisan", {}), where)
 
 
+def artisan_of(root: Path) -> Mapping[str, Any]:
+    """The same of the project at `root`, also where it has no pyproject.toml; raises SettingsError."""
+    path = root / "pyproject.toml"
+    return artisan_table(read_toml(path) if path.exists() else {}, "pyproject.toml [tool.artisan]")
+
+
 def project_root(start: Path) -> Path:
     """The nearest folder from `start` upwards, within its repository, whose pyproject.toml holds a policy; else `start`.
 

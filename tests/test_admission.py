@@ -12,7 +12,6 @@ from attestation_house import AT, Keys
 from release_house import git, repository
 
 from pytest_artisan.commands.attestation import policies_of
-from pytest_artisan.release import admission
 from pytest_artisan.release.admission import NotNow, admit
 from pytest_artisan.release.attestation.attested import Attested, Check, Refused, Wanted
 from pytest_artisan.release.record import path_of, read
@@ -65,7 +64,7 @@ def test_no_verdict_is_used_twice(place: Place) -> None:
     path = place.sign()
     place.admit(path)
     check, text = place.refusal(path, now=AT + timedelta(hours=1))
-    assert (check, admission.USED) == (Check.USED, Check.USED)
+    assert check is Check.USED
     assert text.endswith("to dev at 2026-11-24 10:00 UTC")
     path = path.rename(path.with_name("other.intoto.json"))
     assert place.refusal(path)[0] is Check.USED

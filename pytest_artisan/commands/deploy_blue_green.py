@@ -12,7 +12,7 @@ from pytest_artisan.commands.arguments import add_reasons
 from pytest_artisan.commands.attestation import add_keys, policies_of
 from pytest_artisan.commands.lasting import tell, terminated_like_interrupted
 from pytest_artisan.release.environments import NAMES, get_config
-from pytest_artisan.settings import SettingsError, artisan_table, project_root, read_toml
+from pytest_artisan.settings import SettingsError, artisan_of, project_root
 
 if TYPE_CHECKING:
     from pytest_artisan.release.blue_green.deploying import Site
@@ -75,9 +75,8 @@ def _site(root: Path, options: argparse.Namespace) -> Site:
     from pytest_artisan.release.slots.control import SlotCommands
     from pytest_artisan.release.traffic.choosing import router_of
 
-    path = root / "pyproject.toml"
-    where = f"{path.name} [tool.artisan]"
-    rules = blue_green_of(artisan_table(read_toml(path) if path.exists() else {}, where), where)
+    where = "pyproject.toml [tool.artisan]"
+    rules = blue_green_of(artisan_of(root), where)
     environment = get_config(options.environment, root)
     router, slots = router_of(environment), environment.table.slots
     if router is None or slots is None:

@@ -14,7 +14,7 @@ from pytest_artisan.commands.arguments import add_reasons, percent
 from pytest_artisan.commands.attestation import add_keys, policies_of
 from pytest_artisan.commands.lasting import tell, terminated_like_interrupted
 from pytest_artisan.release.environments import NAMES, Environment, get_config
-from pytest_artisan.settings import SettingsError, artisan_table, project_root, read_toml, unknown_key
+from pytest_artisan.settings import SettingsError, artisan_of, project_root, unknown_key
 
 if TYPE_CHECKING:  # what is imported where it runs is imported with SQLite
     from pytest_artisan.release.attestation.attested import Attested
@@ -170,8 +170,7 @@ def _reach(asked: Asked, environment: Environment, options: argparse.Namespace) 
 def _table(root: Path) -> Canary:
     from pytest_artisan.release.canary.settings import canary_of
 
-    path, where = root / "pyproject.toml", "pyproject.toml [tool.artisan]"
-    return canary_of(artisan_table(read_toml(path) if path.exists() else {}, where), where)
+    return canary_of(artisan_of(root), "pyproject.toml [tool.artisan]")
 
 
 def _source(asked: Asked, environment: Environment, table: Canary, before: Before) -> Source:

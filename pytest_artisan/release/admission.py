@@ -16,7 +16,6 @@ from pytest_artisan.release.train.windows import departure
 from pytest_artisan.settings import SettingsError
 
 _ACTION = "deploy"
-USED = Check.USED
 
 
 class NotNow(SettingsError):

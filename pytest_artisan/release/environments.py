@@ -17,7 +17,7 @@ from pytest_artisan.release.slots.settings import Slots
 from pytest_artisan.release.traffic.settings import Traffic
 from pytest_artisan.release.variables import flat, overlaid, read_variables, variable_of
 from pytest_artisan.release.vault import Reference, Vault
-from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, project_root, read_toml
+from pytest_artisan.settings import SettingsError, Table, artisan_of, as_table, convert, project_root
 
 NAMES = ("dev", "stg", "prod")
 Name = Literal["dev", "stg", "prod"]
@@ -197,8 +197,6 @@ def get_config(name: str | None = None, root: Path | None = None) -> Environment
 
     Raises SettingsError, with one line for the user.
     """
-    path = project_root(root or Path.cwd()) / "pyproject.toml"
-    where = f"{path.name} [tool.artisan]"
-    artisan = artisan_table(read_toml(path) if path.exists() else {}, where)
-    tables = artisan.get("environments", {})
+    where = "pyproject.toml [tool.artisan]"
+    tables = artisan_of(project_root(root or Path.cwd())).get("environments", {})
     return chosen(environment_name(name), as_table(tables, f"{where} environments"), where)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from pytest_artisan.settings import Table, artisan_table, as_table, convert, read_toml, seconds
+from pytest_artisan.settings import Table, artisan_of, as_table, convert, seconds
 
 # By then nothing of a verdict is still so: not what is known of vulnerabilities, and not who holds the key.
 _LONGEST_S = 365 * 24 * 3600
@@ -53,5 +53,4 @@ def attestation_of(artisan: Mapping[str, Any], where: str) -> Attestation:
 
 def table_here(root: Path) -> Attestation:
     """That of the project at `root`; raises SettingsError."""
-    path, where = root / "pyproject.toml", "pyproject.toml [tool.artisan]"
-    return attestation_of(artisan_table(read_toml(path) if path.exists() else {}, where), where)
+    return attestation_of(artisan_of(root), "pyproject.toml [tool.artisan]")

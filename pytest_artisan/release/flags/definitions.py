@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from pytest_artisan.release.environments import NAMES, Name
-from pytest_artisan.settings import SettingsError, Table, artisan_table, as_table, convert, read_toml
+from pytest_artisan.settings import SettingsError, Table, artisan_of, as_table, convert
 
 
 class Flag(Table, frozen=True):
@@ -58,7 +58,6 @@ def declared(tables: Mapping[str, Any], where: str) -> dict[str, Flag]:
 
 def flags_of(root: Path) -> dict[str, Flag]:
     """All flags of the project at `root`, by name; raises SettingsError."""
-    path = root / "pyproject.toml"
-    artisan = artisan_table(read_toml(path) if path.exists() else {}, "pyproject.toml [tool.artisan]")
+    artisan = artisan_of(root)
     where = "pyproject.toml [tool.artisan.flags]"
     return declared(as_table(artisan.get("flags", {}), where), where)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from pytest_artisan.release.train.times import DAYS, WEEK, days_between, moment, since_monday, zone_complaint
-from pytest_artisan.settings import Table, artisan_table, convert, read_toml, seconds
+from pytest_artisan.settings import Table, artisan_of, convert, seconds
 
 Stop = Literal["stg", "prod"]
 STOPS: tuple[Stop, ...] = ("stg", "prod")
@@ -173,5 +173,4 @@ def train_of(artisan: Mapping[str, Any], where: str = WHERE) -> Train:
 
 def load_train(root: Path) -> Train:
     """The train of the project at `root`; raises SettingsError."""
-    path = root / "pyproject.toml"
-    return train_of(artisan_table(read_toml(path) if path.exists() else {}, WHERE))
+    return train_of(artisan_of(root))
